@@ -1,0 +1,10 @@
+noinst_LIBRARIES += gateway/libbase.a
+gateway_libbase_a_SOURCES = \
+	gateway/base/assert.c \
+	gateway/base/assert.h \
+	gateway/base/err.c \
+	gateway/base/err.h \
+	gateway/base/hash.c \
+	gateway/base/hash.h \
+	gateway/base/log.h \
+	gateway/base/timer_wheel.h

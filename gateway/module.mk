@@ -1,0 +1,1 @@
+# The program: gateway/main.c and everything below it.

@@ -1,0 +1,2 @@
+noinst_LIBRARIES += gateway/libnet.a
+gateway_libnet_a_SOURCES =

@@ -1,0 +1,13 @@
+check_PROGRAMS += \
+	tests/base/test_err \
+	tests/base/test_assert \
+	tests/base/test_hash
+
+tests_base_test_err_SOURCES = tests/base/test_err.c
+tests_base_test_err_LDADD = $(base_test_libs)
+
+tests_base_test_assert_SOURCES = tests/base/test_assert.c
+tests_base_test_assert_LDADD = $(base_test_libs)
+
+tests_base_test_hash_SOURCES = tests/base/test_hash.c
+tests_base_test_hash_LDADD = $(base_test_libs)
