@@ -38,7 +38,8 @@ struct connect {
  * 0x84; then OUT->version is set to the version whose CONNACK the peer will understand (5 for levels above 5, else
  * 4) and nothing else. Any other name fails with 0x84 too. All rules of the flags, lengths, UTF-8, will topic
  * (no wildcards, not empty), properties and trailing bytes are checked. A password without a user name is
- * allowed in 5.0 only. The 3.1.1 rule about empty client ids is the server's (0x85), not checked here.
+ * allowed in 5.0 only. 3.1 leaves the reserved flag and the will's flags without a will free, and lets a user name
+ * or password that is flagged be missing at the packet's end: it counts as not given then. The 3.1.1 rule about empty client ids is the server's (0x85), not checked here.
  *
  * @param out   points into BODY; out->version is meaningful also on failure (MQTT_5_0 or MQTT_3_1_1 or MQTT_3_1,
  *              the best guess), 0 if the name was not MQTT's

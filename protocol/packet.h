@@ -7,9 +7,10 @@
  *           +---------+---------+----------------------+---------------------------+
  *
  * The layer is sans-I/O: a caller finds where a packet ends with packet_header_decode(), waits until it has all
- * of it, and hands the body to the decoder of that type (connect.h, publish.h, ack.h, subscribe.h, disconnect.h,
- * auth.h). Decoders never allocate, never read behind the body and point their results into it. Encoders write
- * into the caller's buffer and never behind its end.
+ * of it, and hands the body to the decoder of that type (connect.h, publish.h, ack.h, subscribe.h, disconnect.h).
+ * Decoders never allocate, never read behind the body and point their results into it. Encoders write into the
+ * caller's buffer and never behind its end; where they return 0 for a CAP that is too small they do so too if a
+ * field is longer than its length prefix can say, or the whole longer than a packet can be.
  *
  * All of protocol/ is free of global state; every function may be called from any thread.
  */
@@ -74,6 +75,7 @@ struct packet_header {
  * specification prescribes for the type (DUP/QoS/RETAIN of PUBLISH are taken as they are, except that QoS 3 is
  * refused), and that the body length suits the types whose length is fixed (PINGREQ, PINGRESP; in 3.x also
  * PUBACK..PUBCOMP, UNSUBACK, CONNACK and DISCONNECT). Before CONNECT the version is not known: pass MQTT_5_0.
+ * 3.1 alone allows DUP on a repeated PUBREL, SUBSCRIBE and UNSUBSCRIBE.
  *
  * @param buf   bytes received so far; borrowed for the call
  * @param len   bytes in BUF, may be 0

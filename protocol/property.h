@@ -51,9 +51,9 @@ enum property_id {
 #define PROPERTY_PLACE_WILL 0 /* packet types start at 1 */
 
 struct properties {
-    uint64_t present; /* bit n set: property with identifier n stands here at least once */
-    struct bytes raw; /* the section as received, without its length; valid as long as the packet's bytes are */
-    uint16_t user_properties;          /* how many User Property entries raw holds, saturating */
+    uint64_t present;         /* bit n set: property with identifier n stands here at least once */
+    struct bytes raw;         /* the section as received, without its length; valid as long as the packet's bytes are */
+    uint16_t user_properties; /* how many User Property entries raw holds, saturating */
     uint16_t subscription_identifiers; /* how many Subscription Identifier entries raw holds, saturating */
 
     uint8_t payload_format_indicator;

@@ -46,10 +46,10 @@ struct publish_head {
     bool dup;
     bool retain;
     uint8_t qos;
-    uint16_t packet_id;                /* ignored if qos is 0 */
-    struct bytes topic;                /* empty if the alias stands for it */
-    uint16_t topic_alias;              /* 5.0; 0: none */
-    bool has_message_expiry;           /* 5.0 */
+    uint16_t packet_id;      /* ignored if qos is 0 */
+    struct bytes topic;      /* empty if the alias stands for it */
+    uint16_t topic_alias;    /* 5.0; 0: none */
+    bool has_message_expiry; /* 5.0 */
     uint32_t message_expiry_interval_s;
     struct bytes subscription_ids;     /* 5.0: encoded entries, see property_encode_subscription_identifier() */
     struct bytes forwarded_properties; /* 5.0: encoded entries, see properties_forwarded() */

@@ -24,9 +24,9 @@ struct subscribe {
 struct subscribe_entry {
     struct bytes filter; /* UTF-8 checked, not empty; wildcards and $share are *not* checked: topic_filter_parse() */
     uint8_t qos;         /* 0..2 */
-    bool no_local;             /* 5.0 */
-    bool retain_as_published;  /* 5.0 */
-    uint8_t retain_handling;   /* 5.0: 0..2 */
+    bool no_local;       /* 5.0 */
+    bool retain_as_published; /* 5.0 */
+    uint8_t retain_handling;  /* 5.0: 0..2 */
 };
 
 /**
