@@ -1,0 +1,55 @@
+/**
+ * A publication: one PUBLISH on its way through a place, from wherever it came. All of it is borrowed, for the duration of a call.
+ *
+ * The encoded form for receivers that all get the same bytes, and the refcounted message for those who keep it, are made when the first receiver
+ * needs them.
+ */
+#ifndef GATEWAY_BROKER_PUBLICATION_H
+#define GATEWAY_BROKER_PUBLICATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gateway/broker/message.h"
+#include "gateway/broker/outq.h"
+#include "protocol/bytes.h"
+#include "protocol/packet.h"
+
+struct place;
+
+enum { PUBLICATION_ENCODINGS = 4 }; /* 5.0 or 3.x, RETAIN or not */
+
+struct publication {
+    struct bytes topic;
+    struct bytes payload;
+    struct bytes properties;  /* encoded entries that travel on */
+    uint64_t expires_ms;      /* MESSAGE_NEVER_EXPIRES */
+    uint64_t publisher;       /* keyed hash of the client id, for No Local; 0: the broker itself */
+    uint64_t version;         /* retained version; 0: not retained */
+    uint64_t number;          /* counts per origin */
+    unsigned origin;          /* place whose thread routed it first */
+    uint8_t qos;
+    bool retain;
+    bool is_fan_out;          /* many receivers here: encode once, let them share the bytes */
+    struct message *message;  /* NULL until needed; one reference of the publication's own */
+    uint8_t encoded;          /* bit n: encodings[n] is made */
+    struct outq_shared encodings[PUBLICATION_ENCODINGS];
+};
+
+/** The message of PUBLICATION, made now if need be; borrowed. NULL without memory. */
+struct message *publication_message(struct place *place, struct publication *publication);
+
+/** The PUBLISH packet with QoS 0 and no more than what all receivers of VERSION get; NULL without memory, or when it would be too large for MQTT. */
+const struct outq_shared *publication_encoding(struct place *place, struct publication *publication,
+                                               enum mqtt_version version, bool retain);
+
+/** Seconds until EXPIRES_MS, rounded up, at least 1 for what has not expired; 0 for what has. */
+uint32_t publication_remaining_s(uint64_t expires_ms, uint64_t now_ms);
+
+/** A publication made of MESSAGE (borrowed), with a reference of its own. */
+void publication_from_message(struct publication *publication, struct message *message);
+
+/** Give back the message and the encodings. */
+void publication_fini(struct place *place, struct publication *publication);
+
+#endif
