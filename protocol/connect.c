@@ -60,7 +60,7 @@ static void read_flags(struct wire *w, struct connect *out)
     uint8_t flags = wire_get_u8(w);
     out->clean_start = (flags & CONNECT_CLEAN_START) != 0;
     out->has_will = (flags & CONNECT_WILL) != 0;
-    out->will_qos = (flags & CONNECT_WILL_QOS) >> 3;
+    out->will_qos = (uint8_t)((flags & CONNECT_WILL_QOS) >> 3);
     out->will_retain = (flags & CONNECT_WILL_RETAIN) != 0;
     out->has_password = (flags & CONNECT_PASSWORD) != 0;
     out->has_user_name = (flags & CONNECT_USER_NAME) != 0;

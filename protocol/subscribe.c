@@ -47,7 +47,7 @@ static struct subscribe_entry unpack_entry(struct bytes filter, uint8_t options,
     if (version == MQTT_5_0) {
         entry.no_local = (options & OPTION_NO_LOCAL) != 0;
         entry.retain_as_published = (options & OPTION_RETAIN_AS_PUBLISHED) != 0;
-        entry.retain_handling = (options & OPTION_RETAIN_HANDLING) >> 4;
+        entry.retain_handling = (uint8_t)((options & OPTION_RETAIN_HANDLING) >> 4);
     }
     return entry;
 }
