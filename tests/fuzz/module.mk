@@ -15,8 +15,38 @@ fuzz_main = tests/fuzz/replay.c
 fuzz_ldflags = $(AM_LDFLAGS)
 endif
 
+packet_check = tests/fuzz/packet_check.c tests/fuzz/packet_check.h tests/fuzz/packet_codecs.c \
+	tests/fuzz/packet_codecs.h tests/fuzz/fuzz.h
+
+fuzz_targets += tests/fuzz/fuzz_packet
+tests_fuzz_fuzz_packet_SOURCES = tests/fuzz/fuzz_packet.c $(packet_check) $(fuzz_main)
+tests_fuzz_fuzz_packet_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_packet_LDADD = protocol/libprotocol.a
+
+fuzz_targets += tests/fuzz/fuzz_packet_client
+tests_fuzz_fuzz_packet_client_SOURCES = tests/fuzz/fuzz_packet_client.c $(packet_check) $(fuzz_main)
+tests_fuzz_fuzz_packet_client_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_packet_client_LDADD = protocol/libprotocol.a
+
+fuzz_targets += tests/fuzz/fuzz_property
+tests_fuzz_fuzz_property_SOURCES = tests/fuzz/fuzz_property.c $(packet_check) $(fuzz_main)
+tests_fuzz_fuzz_property_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_property_LDADD = protocol/libprotocol.a
+
+fuzz_targets += tests/fuzz/fuzz_topic
+tests_fuzz_fuzz_topic_SOURCES = tests/fuzz/fuzz_topic.c tests/fuzz/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_topic_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_topic_LDADD = protocol/libprotocol.a
+
+fuzz_targets += tests/fuzz/fuzz_utf8
+tests_fuzz_fuzz_utf8_SOURCES = tests/fuzz/fuzz_utf8.c tests/fuzz/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_utf8_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_utf8_LDADD = protocol/libprotocol.a
+
 if FUZZING
 noinst_PROGRAMS += $(fuzz_targets)
 else
 check_PROGRAMS += $(fuzz_targets)
 endif
+
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
