@@ -4,6 +4,15 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/client.h \
 	gateway/broker/index.h \
 	gateway/broker/message.h \
+	gateway/broker/mail.h \
+	gateway/broker/outgoing.h \
+	gateway/broker/outq.c \
 	gateway/broker/outq.h \
+	gateway/broker/packet_ids.h \
 	gateway/broker/place.h \
-	gateway/broker/retained.h
+	gateway/broker/publication.h \
+	gateway/broker/retained.h \
+	gateway/broker/route.h \
+	gateway/broker/share.h \
+	gateway/broker/stats.h \
+	gateway/broker/subscription.h

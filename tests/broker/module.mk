@@ -1,1 +1,6 @@
 # Unit tests of gateway/broker/.
+broker_test_libs = gateway/libbroker.a gateway/libbase.a protocol/libprotocol.a $(CHECK_LIBS)
+
+check_PROGRAMS += tests/broker/test_outq
+tests_broker_test_outq_SOURCES = tests/broker/test_outq.c
+tests_broker_test_outq_LDADD = $(broker_test_libs)
