@@ -7,4 +7,5 @@ gateway_libbase_a_SOURCES = \
 	gateway/base/hash.c \
 	gateway/base/hash.h \
 	gateway/base/log.h \
+	gateway/base/timer_wheel.c \
 	gateway/base/timer_wheel.h

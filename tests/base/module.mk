@@ -11,3 +11,7 @@ tests_base_test_assert_LDADD = $(base_test_libs)
 
 tests_base_test_hash_SOURCES = tests/base/test_hash.c
 tests_base_test_hash_LDADD = $(base_test_libs)
+
+check_PROGRAMS += tests/base/test_timer_wheel
+tests_base_test_timer_wheel_SOURCES = tests/base/test_timer_wheel.c
+tests_base_test_timer_wheel_LDADD = $(base_test_libs)
