@@ -3,11 +3,14 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/broker.h \
 	gateway/broker/client.h \
 	gateway/broker/index.h \
+	gateway/broker/message.c \
 	gateway/broker/message.h \
 	gateway/broker/mail.h \
+	gateway/broker/outgoing.c \
 	gateway/broker/outgoing.h \
 	gateway/broker/outq.c \
 	gateway/broker/outq.h \
+	gateway/broker/packet_ids.c \
 	gateway/broker/packet_ids.h \
 	gateway/broker/place.h \
 	gateway/broker/publication.h \

@@ -4,3 +4,7 @@ broker_test_libs = gateway/libbroker.a gateway/libbase.a protocol/libprotocol.a 
 check_PROGRAMS += tests/broker/test_outq
 tests_broker_test_outq_SOURCES = tests/broker/test_outq.c
 tests_broker_test_outq_LDADD = $(broker_test_libs)
+
+check_PROGRAMS += tests/broker/test_outgoing
+tests_broker_test_outgoing_SOURCES = tests/broker/test_outgoing.c
+tests_broker_test_outgoing_LDADD = $(broker_test_libs)
