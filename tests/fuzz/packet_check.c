@@ -55,7 +55,7 @@ void require_same_properties(const struct properties *p, const struct properties
             require_same_entries(p, q, (enum property_id)id);
         }
     }
-#define SAME(id, member) REQUIRE(!properties_has(p, (id)) || p->member == q->member)
+#define SAME(id, member)       REQUIRE(!properties_has(p, (id)) || p->member == q->member)
 #define SAME_BYTES(id, member) REQUIRE(!properties_has(p, (id)) || bytes_equal(p->member, q->member))
     SAME(PROPERTY_PAYLOAD_FORMAT_INDICATOR, payload_format_indicator);
     SAME(PROPERTY_MESSAGE_EXPIRY_INTERVAL, message_expiry_interval_s);

@@ -47,7 +47,7 @@ out:
 
 static int replay_folder(const char *folder)
 {
-    char path[4096];
+    char path[2048];
     DIR *dir = opendir(folder);
     int count = 0;
     int ok = 1;
@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 {
     const char *srcdir = getenv("srcdir");
     const char *name = strstr(argv[0], "fuzz_");
-    char folder[2048];
+    char folder[1024];
     int ok = 1;
 
     for (int i = 1; i < argc; i++)

@@ -7,6 +7,8 @@
 
 #include "tests/protocol/expect.h"
 
+#include <stdio.h>
+
 #define FIRST_TYPE 1
 #define END_TYPE   16
 

@@ -9,6 +9,8 @@
 
 #include "tests/protocol/expect.h"
 
+#include <stdio.h>
+
 #define PLACE_COUNT 16
 
 /* One letter per place: w will, c CONNECT, C CONNACK, p PUBLISH, a PUBACK..PUBCOMP, s SUBSCRIBE, S SUBACK,
@@ -181,8 +183,8 @@ END_TEST
 
 START_TEST(section_length_stays_in_the_packet)
 {
-    static const char *const sections[] = {"", "01", "05 26 0000 00", "80", "80 80 80", "ff ff ff 7f", "ff ff ff ff",
-                                           "80 00", "03 01 01"};
+    static const char *const sections[] = {
+        "", "01", "05 26 0000 00", "80", "80 80 80", "ff ff ff 7f", "ff ff ff ff", "80 00", "03 01 01"};
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
         struct bytes in = guarded_hex(sections[i]);
         struct properties p;
@@ -195,11 +197,9 @@ END_TEST
 
 START_TEST(flags_are_0_or_1)
 {
-    static const enum property_id connack_flags[] = {PROPERTY_MAXIMUM_QOS,
-                                                     PROPERTY_RETAIN_AVAILABLE,
-                                                     PROPERTY_WILDCARD_SUBSCRIPTION_AVAILABLE,
-                                                     PROPERTY_SUBSCRIPTION_IDENTIFIER_AVAILABLE,
-                                                     PROPERTY_SHARED_SUBSCRIPTION_AVAILABLE};
+    static const enum property_id connack_flags[] = {
+        PROPERTY_MAXIMUM_QOS, PROPERTY_RETAIN_AVAILABLE, PROPERTY_WILDCARD_SUBSCRIPTION_AVAILABLE,
+        PROPERTY_SUBSCRIPTION_IDENTIFIER_AVAILABLE, PROPERTY_SHARED_SUBSCRIPTION_AVAILABLE};
     for (size_t i = 0; i < sizeof connack_flags / sizeof connack_flags[0]; i++) {
         char entry[16];
         snprintf(entry, sizeof entry, "%02x 00", connack_flags[i]);
@@ -311,8 +311,8 @@ END_TEST
 
 START_TEST(entries_are_stepped_through_in_order)
 {
-    struct properties p = expect_accepted("26 0001 'b' 0001 '1' 02 00000009 26 0001 'a' 0001 '2' 09 0001 00",
-                                          PACKET_PUBLISH);
+    struct properties p =
+        expect_accepted("26 0001 'b' 0001 '1' 02 00000009 26 0001 'a' 0001 '2' 09 0001 00", PACKET_PUBLISH);
     struct bytes cursor = p.raw;
     struct property_entry e;
     ck_assert(properties_next(&cursor, &e));
@@ -346,8 +346,8 @@ END_TEST
 
 START_TEST(forwarded_is_all_but_what_ends_here_mqtt_3_3_2_17_mqtt_3_3_2_18)
 {
-    struct properties p = expect_accepted("26 0001 'b' 0000 02 00000009 01 01 23 0001 26 0001 'a' 0000 0b 05 09 0000",
-                                          PACKET_PUBLISH);
+    struct properties p =
+        expect_accepted("26 0001 'b' 0000 02 00000009 01 01 23 0001 26 0001 'a' 0000 0b 05 09 0000", PACKET_PUBLISH);
     uint8_t *buf = guarded_alloc(p.raw.len);
     struct bytes forwarded = properties_forwarded(&p, buf);
     expect_hex(forwarded.data, forwarded.len, "26 0001 'b' 0000 01 01 26 0001 'a' 0000 09 0000");

@@ -194,8 +194,8 @@ END_TEST
 
 START_TEST(share_name_is_plain_and_a_filter_follows_mqtt_4_8_2_2)
 {
-    static const char *const filters[] = {"$share/g",     "$share/g/",   "$share/+/a",   "$share/#/a",
-                                          "$share/g+/a",  "$share/g#/a", "$share/g/a#",  "$share/g/#/a",
+    static const char *const filters[] = {"$share/g",     "$share/g/",   "$share/+/a",  "$share/#/a",
+                                          "$share/g+/a",  "$share/g#/a", "$share/g/a#", "$share/g/#/a",
                                           "$share/g/a+b", "$share/#",    "$share/+"};
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
         ck_assert_msg(!filter_is_valid(filters[i]), "%s", filters[i]);
@@ -274,7 +274,9 @@ START_TEST(nothing_is_normalised_mqtt_4_7_3_4_mqtt311_4_7_3_4)
     ck_assert(!matches("A", "a"));
     ck_assert(!matches("a b", "a  b"));
     ck_assert(!matches("\xC3\xBC", "u\xCC\x88")); /* the same letter, composed and decomposed */
-    ck_assert(!matches("\xEF\xBB\xBF" "a", "a"));
+    ck_assert(!matches("\xEF\xBB\xBF"
+                       "a",
+                       "a"));
     ck_assert(matches("\xC3\xBC/+", "\xC3\xBC/a"));
 }
 END_TEST
@@ -300,8 +302,8 @@ START_TEST(levels_are_stepped_through)
         const char *levels[4];
         size_t count;
     } names[] = {
-        {"a", {"a"}, 1}, {"a/b", {"a", "b"}, 2}, {"/a", {"", "a"}, 2}, {"a/", {"a", ""}, 2}, {"/", {"", ""}, 2},
-        {"a//b", {"a", "", "b"}, 3},
+        {"a", {"a"}, 1},      {"a/b", {"a", "b"}, 2}, {"/a", {"", "a"}, 2},
+        {"a/", {"a", ""}, 2}, {"/", {"", ""}, 2},     {"a//b", {"a", "", "b"}, 3},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct bytes rest = guarded_copy(bytes_from_string(names[i].name));

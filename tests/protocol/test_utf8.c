@@ -30,8 +30,8 @@ END_TEST
 START_TEST(rejects_ill_formed_sequences_mqtt_1_5_4_1_mqtt311_1_5_3_1)
 {
     static const char *const forms[] = {
-        "80",          "bf",          "c3",       "c3 28",       "c0 80",       "c1 bf",          "e2 82",
-        "e2 28 a1",    "e2 82 28",    "e0 80 80", "e0 9f bf",    "f0 9f 98",    "f0 28 8c bc",    "f0 90 28 bc",
+        "80",          "bf",          "c3",          "c3 28",       "c0 80",       "c1 bf",          "e2 82",
+        "e2 28 a1",    "e2 82 28",    "e0 80 80",    "e0 9f bf",    "f0 9f 98",    "f0 28 8c bc",    "f0 90 28 bc",
         "f0 90 8c 28", "f0 80 80 80", "f0 8f bf bf", "f4 90 80 80", "f5 80 80 80", "f8 88 80 80 80", "fe",
         "ff",          "c3 bc bc",    "e2 82 ac ac",
     };

@@ -9,9 +9,16 @@ static const struct {
     uint32_t value;
     const char *hex;
 } borders[] = {
-    {0, "00"},           {1, "01"},           {127, "7f"},           {128, "80 01"},
-    {16383, "ff 7f"},    {16384, "80 80 01"}, {2097151, "ff ff 7f"}, {2097152, "80 80 80 01"},
-    {321, "c1 02"},      {VARINT_MAX, "ff ff ff 7f"},
+    {0, "00"},
+    {1, "01"},
+    {127, "7f"},
+    {128, "80 01"},
+    {16383, "ff 7f"},
+    {16384, "80 80 01"},
+    {2097151, "ff ff 7f"},
+    {2097152, "80 80 80 01"},
+    {321, "c1 02"},
+    {VARINT_MAX, "ff ff ff 7f"},
 };
 
 #define BORDER_COUNT ((int)(sizeof borders / sizeof borders[0]))
