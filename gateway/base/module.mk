@@ -6,6 +6,7 @@ gateway_libbase_a_SOURCES = \
 	gateway/base/err.h \
 	gateway/base/hash.c \
 	gateway/base/hash.h \
+	gateway/base/log.c \
 	gateway/base/log.h \
 	gateway/base/timer_wheel.c \
 	gateway/base/timer_wheel.h

@@ -15,3 +15,7 @@ tests_base_test_hash_LDADD = $(base_test_libs)
 check_PROGRAMS += tests/base/test_timer_wheel
 tests_base_test_timer_wheel_SOURCES = tests/base/test_timer_wheel.c
 tests_base_test_timer_wheel_LDADD = $(base_test_libs)
+
+check_PROGRAMS += tests/base/test_log
+tests_base_test_log_SOURCES = tests/base/test_log.c
+tests_base_test_log_LDADD = $(base_test_libs) $(JANSSON_LIBS)
