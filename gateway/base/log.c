@@ -16,6 +16,8 @@
  */
 #include "gateway/base/log.h"
 
+#include "gateway/base/character.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -126,48 +128,6 @@ static void __attribute__((format(printf, 2, 3))) put_format(struct line *line, 
         put(line, text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
 }
 
-/** Bytes of the well-formed UTF-8 character at P, 0 if there is none; its number goes to *CHARACTER. */
-static size_t utf8_character(const uint8_t *p, size_t len, uint32_t *character)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    uint8_t first = p[0];
-    size_t need = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
-
-    if (need == 0 || need > len)
-        return 0;
-    uint32_t c = need == 1 ? first : first & (0x7Fu >> need);
-    for (size_t i = 1; i < need; i++) {
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3Fu);
-    }
-    if (c < smallest[need] || c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
-        return 0;
-    *character = c;
-    return need;
-}
-
-/**
- * Characters that change how a terminal or a reader sees the rest of the line: C0 and C1 controls, invisible ones,
- * line separators, marks of text direction, tags.
- */
-static bool is_deceptive(uint32_t c)
-{
-    static const struct {
-        uint32_t first, last;
-    } ranges[] = {
-        {0x00, 0x1F},     {0x7F, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},
-        {0x180E, 0x180E}, {0x200B, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F},
-        {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE007F},
-    };
-
-    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
-        if (c >= ranges[i].first && c <= ranges[i].last)
-            return true;
-    }
-    return false;
-}
-
 static void put_json_escape(struct line *line, uint32_t c)
 {
     if (c > 0xFFFF) {
@@ -182,8 +142,8 @@ static void put_quoted(struct line *line, enum log_format format, const uint8_t 
 {
     while (len > 0 && !line->overflow) {
         uint32_t c = REPLACEMENT;
-        size_t taken = utf8_character(p, len, &c);
-        bool escape = taken == 0 || is_deceptive(c);
+        size_t taken = character_decode(p, len, &c);
+        bool escape = taken == 0 || character_is_deceptive(c);
 
         if (taken == 0)
             taken = 1;
@@ -202,19 +162,6 @@ static void put_quoted(struct line *line, enum log_format format, const uint8_t 
     }
 }
 
-/** LEN or less: where a value of LEN bytes is cut, not inside a character. */
-static size_t shown_len(const uint8_t *p, size_t len)
-{
-    if (len <= LOG_FIELD_BYTES_MAX)
-        return len;
-    len = LOG_FIELD_BYTES_MAX;
-    for (size_t back = 0; back < 4; back++) {
-        if ((p[len - back] & 0xC0) != 0x80)
-            return len - back;
-    }
-    return len; /* not UTF-8 at all */
-}
-
 static void put_name(struct line *line, enum log_format format, const char *name, const char *suffix)
 {
     bool json = format == LOG_FORMAT_JSON;
@@ -227,7 +174,7 @@ static void put_name(struct line *line, enum log_format format, const char *name
 
 static void put_bytes(struct line *line, enum log_format format, const struct log_field *field)
 {
-    size_t shown = shown_len(field->bytes, field->len);
+    size_t shown = character_cut(field->bytes, field->len, LOG_FIELD_BYTES_MAX);
 
     put_string(line, "\"");
     put_quoted(line, format, field->bytes, shown);

@@ -2,6 +2,8 @@ noinst_LIBRARIES += gateway/libbase.a
 gateway_libbase_a_SOURCES = \
 	gateway/base/assert.c \
 	gateway/base/assert.h \
+	gateway/base/character.c \
+	gateway/base/character.h \
 	gateway/base/err.c \
 	gateway/base/err.h \
 	gateway/base/hash.c \

@@ -19,3 +19,7 @@ tests_base_test_timer_wheel_LDADD = $(base_test_libs)
 check_PROGRAMS += tests/base/test_log
 tests_base_test_log_SOURCES = tests/base/test_log.c
 tests_base_test_log_LDADD = $(base_test_libs) $(JANSSON_LIBS)
+
+check_PROGRAMS += tests/base/test_character
+tests_base_test_character_SOURCES = tests/base/test_character.c
+tests_base_test_character_LDADD = $(base_test_libs)
