@@ -7,6 +7,8 @@ PY_LOG_COMPILER = $(PYTHON)
 AM_TESTS_ENVIRONMENT = \
 	export CK_TIMEOUT_MULTIPLIER=$${CK_TIMEOUT_MULTIPLIER:-10}; \
 	export ASAN_OPTIONS=$${ASAN_OPTIONS:-detect_stack_use_after_return=1}; \
+	export TIDEGATE=$${TIDEGATE:-$(abs_top_builddir)/tidegate}; \
+	export PYTHONDONTWRITEBYTECODE=1; \
 	export UBSAN_OPTIONS=$${UBSAN_OPTIONS:-print_stacktrace=1}; \
 	export TSAN_OPTIONS=$${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1};
 
@@ -25,3 +27,4 @@ include tests/store/module.mk
 include tests/access/module.mk
 include tests/net/module.mk
 include tests/fuzz/module.mk
+include tests/e2e/module.mk

@@ -1,0 +1,247 @@
+"""Clients with a session of their own that outlives connections, as a careful application has it.
+
+Consumer: receives, acknowledges, and remembers the ids of QoS 2 messages that are not released yet, so that what it
+hands on is exactly once for QoS 2 and at least once for QoS 1.
+Producer: numbers its messages, keeps a window open, and repeats after a reconnect what was not acknowledged.
+
+Each is one thread that the test starts; take_over() moves it to a new connection at any time, with the same client id.
+"""
+
+import collections
+import threading
+
+from . import wire
+from .clock import DEADLINE
+
+SESSION_EXPIRY = 300
+
+
+class Consumer(threading.Thread):
+    """Counts what arrives until `expect` messages have been handed on; then `done` is set."""
+
+    def __init__(self, address, client_id, filters, expect, version=5, props=None):
+        super().__init__(daemon=True)
+        self.address = address
+        self.client_id = client_id
+        self.filters = filters
+        self.expect = expect
+        self.version = version
+        self.props = props
+        self.handed_on = []  # (topic, payload)
+        self.repeats = 0  # PUBLISH packets with DUP
+        self.unreleased = set()
+        self.done = threading.Event()
+        self.stopping = False
+        self.error = None
+        self.lock = threading.Lock()
+        self.connection = None
+        self.connects = 0
+
+    def open(self):
+        """Connect (the first time clean, and subscribed); returns session present. Any thread, one at a time."""
+        connection = wire.Wire(self.address, self.version)
+        clean = self.connects == 0
+        props = {"session_expiry": SESSION_EXPIRY, "receive_max": 50, **(self.props or {})} if self.version == 5 else None
+        answer = connection.connect(self.client_id, clean=clean, props=props)
+        assert answer.reason == 0, answer
+        assert answer.session_present != clean, "session present is %r" % answer.session_present
+        if clean:
+            reasons = connection.subscribe(*self.filters)
+            assert all(reason < 3 for reason in reasons), reasons
+        with self.lock:
+            old, self.connection = self.connection, connection
+            self.connects += 1
+        if old is not None:
+            old.close_quietly()
+        return answer.session_present
+
+    def run(self):
+        try:
+            while not self.stopping:
+                with self.lock:
+                    connection = self.connection
+                try:
+                    self._receive(connection)
+                except (wire.Closed, OSError):
+                    with self.lock:
+                        replaced = self.connection is not connection
+                    if not replaced and not self.stopping:
+                        self.open()
+                connection.close()
+        except Exception as error:  # shown by the test, which waits for `done`
+            self.error = error
+            self.done.set()
+
+    def _receive(self, connection):
+        while not self.stopping:
+            pkt = connection.read_packet()
+            with self.lock:
+                if self.connection is not connection:
+                    return  # what came on a connection that was replaced was never acknowledged
+                answer = self._answer(pkt)
+            if answer:
+                connection.send(answer)
+
+    def _answer(self, pkt):
+        if pkt.kind == wire.PUBREL:
+            packet_id = wire.decode(pkt, self.version).packet_id
+            self.unreleased.discard(packet_id)
+            return wire.ack(wire.PUBCOMP, packet_id)
+        if pkt.kind == wire.DISCONNECT:
+            return None
+        assert pkt.kind == wire.PUBLISH, pkt
+        message = wire.decode(pkt, self.version)
+        self.repeats += message.dup
+        if message.qos < 2 or message.packet_id not in self.unreleased:
+            self.handed_on.append((message.topic, message.payload))
+            if len(self.handed_on) == self.expect:
+                self.done.set()
+        if message.qos == 0:
+            return None
+        if message.qos == 1:
+            return wire.ack(wire.PUBACK, message.packet_id)
+        self.unreleased.add(message.packet_id)
+        return wire.ack(wire.PUBREC, message.packet_id)
+
+    def stop(self):
+        self.stopping = True
+        with self.lock:
+            if self.connection:
+                self.connection.close_quietly()
+        self.join(DEADLINE)
+
+    close = stop
+
+
+class Producer(threading.Thread):
+    """Publishes COUNT messages "0".."COUNT-1" to TOPIC at QOS; `done` is set when all are acknowledged."""
+
+    def __init__(self, address, client_id, topic, count, qos, version=5, window=20, pad=b""):
+        super().__init__(daemon=True)
+        self.address = address
+        self.client_id = client_id
+        self.topic = topic
+        self.count = count
+        self.qos = qos
+        self.version = version
+        self.window = window
+        self.pad = pad
+        self.open_ids = collections.OrderedDict()  # packet id -> (number, released)
+        self.next = 0
+        self.last_id = 0
+        self.done = threading.Event()
+        self.stopping = False
+        self.error = None
+        self.lock = threading.Lock()
+        self.connection = None
+        self.connects = 0
+
+    def open(self):
+        connection = wire.Wire(self.address, self.version)
+        clean = self.connects == 0
+        props = {"session_expiry": SESSION_EXPIRY} if self.version == 5 else None
+        answer = connection.connect(self.client_id, clean=clean, props=props)
+        assert answer.reason == 0 and answer.session_present != clean, answer
+        with self.lock:
+            old, self.connection = self.connection, connection
+            self.connects += 1
+        if old is not None:
+            old.close_quietly()
+
+    def payload(self, number):
+        return b"%d" % number + self.pad
+
+    def run(self):
+        try:
+            while not self.stopping and not self.done.is_set():
+                with self.lock:
+                    connection = self.connection
+                try:
+                    self._repeat(connection)
+                    self._send(connection)
+                except (wire.Closed, OSError):
+                    with self.lock:
+                        replaced = self.connection is not connection
+                    if not replaced and not self.stopping:
+                        self.open()
+                connection.close()
+        except Exception as error:
+            self.error = error
+            self.done.set()
+
+    def _repeat(self, connection):
+        again = bytearray()
+        for packet_id, (number, released) in self.open_ids.items():
+            if released:
+                again += wire.ack(wire.PUBREL, packet_id)
+            else:
+                again += wire.publish(self.topic, self.payload(number), self.qos, packet_id, dup=True, version=self.version)
+        connection.send(bytes(again))
+
+    def _send(self, connection):
+        while not self.stopping:
+            out = bytearray()
+            while self.next < self.count and len(self.open_ids) < self.window:
+                packet_id = None
+                if self.qos:
+                    packet_id = self._new_id()
+                    self.open_ids[packet_id] = (self.next, False)
+                out += wire.publish(self.topic, self.payload(self.next), self.qos, packet_id, version=self.version)
+                self.next += 1
+            connection.send(bytes(out))
+            if not self.open_ids and self.next == self.count:
+                self.done.set()
+                return
+            self._acknowledged(connection, connection.read_packet())
+
+    def _new_id(self):
+        while True:
+            self.last_id = self.last_id % 65535 + 1
+            if self.last_id not in self.open_ids:
+                return self.last_id
+
+    def _acknowledged(self, connection, pkt):
+        if pkt.kind == wire.DISCONNECT:
+            return
+        answer = wire.decode(pkt, self.version)
+        assert answer.reason in (0, 0x10, 0x92), answer
+        if pkt.kind == wire.PUBREC:
+            self.open_ids[answer.packet_id] = (self.open_ids[answer.packet_id][0], True)
+            connection.send(wire.ack(wire.PUBREL, answer.packet_id))
+        else:
+            assert pkt.kind == (wire.PUBACK if self.qos == 1 else wire.PUBCOMP), pkt
+            del self.open_ids[answer.packet_id]
+
+    def stop(self):
+        self.stopping = True
+        with self.lock:
+            if self.connection:
+                self.connection.close_quietly()
+        self.join(DEADLINE)
+
+    close = stop
+
+
+def wait_all(threads, deadline=DEADLINE):
+    """Wait until every producer or consumer is done; fails with the first error, or the first that is late."""
+    for thread in threads:
+        late = not thread.done.wait(deadline)
+        if thread.error:
+            raise AssertionError("%s: %r" % (thread.client_id, thread.error)) from thread.error
+        if late:
+            got = len(thread.handed_on) if isinstance(thread, Consumer) else thread.next
+            raise AssertionError("%s is not done; it has %d of %d" % (
+                thread.client_id, got, thread.expect if isinstance(thread, Consumer) else thread.count))
+
+
+def numbers_by_topic(consumer):
+    """topic -> the numbers handed on, in order."""
+    out = collections.defaultdict(list)
+    for topic, payload in consumer.handed_on:
+        out[topic].append(int(payload.split(b" ")[0]))
+    return out
+
+
+def first_occurrences(numbers):
+    """NUMBERS without repeats."""
+    return list(dict.fromkeys(numbers))

@@ -1,0 +1,18 @@
+# End-to-end tests: each is a Python program that starts the gateway just built and drives it with real clients.
+# `make check TESTS=tests/e2e/test_takeover` runs one; E2E_BROKER=mosquitto runs it against Mosquitto instead.
+
+e2e_tests = \
+	tests/e2e/test_mosquitto_clients.py \
+	tests/e2e/test_mosquitto_sessions.py \
+	tests/e2e/test_transports.py
+
+dist_check_SCRIPTS += $(e2e_tests)
+
+EXTRA_DIST += \
+	tests/e2e/harness/__init__.py \
+	tests/e2e/harness/clock.py \
+	tests/e2e/harness/pahos.py \
+	tests/e2e/harness/server.py \
+	tests/e2e/harness/session.py \
+	tests/e2e/harness/tools.py \
+	tests/e2e/harness/wire.py
