@@ -19,6 +19,11 @@ base_test_libs = gateway/libbase.a $(CHECK_LIBS)
 AM_CFLAGS += $(CHECK_CFLAGS)
 noinst_HEADERS = tests/check_main.h
 
+# For a test that makes allocations fail, see tests/malloc_fail.h.
+malloc_fail_sources = tests/malloc_fail.c tests/malloc_fail.h
+malloc_fail_ldflags = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc \
+	-Wl,--wrap=posix_memalign,--wrap=strdup,--wrap=strndup
+
 include tests/base/module.mk
 include tests/protocol/module.mk
 include tests/config/module.mk
