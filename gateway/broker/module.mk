@@ -14,6 +14,7 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/packet_ids.h \
 	gateway/broker/place.h \
 	gateway/broker/publication.h \
+	gateway/broker/retained.c \
 	gateway/broker/retained.h \
 	gateway/broker/route.h \
 	gateway/broker/share.h \

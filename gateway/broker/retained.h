@@ -3,7 +3,7 @@
  *
  * Sharded by hash of the topic; a shard is an ordered tree (a level separator sorts before every other byte, so that a
  * topic's subtree is contiguous) behind one mutex that is held for one lookup or one slice of a walk, never over a
- * callback. A walk keeps no pointer between slices: it resumes by topic.
+ * callback. A walk keeps no pointer into the tree between slices: it resumes by topic.
  *
  * Versions come from one process-wide counter and are taken under the shard's mutex. A subscriber publishes its
  * subscription, then takes the stamp; a publisher stores, then resolves receivers. So a version above the stamp
@@ -24,6 +24,8 @@ struct retained;
 
 /** An empty store; MESSAGES_MAX and BYTES_MAX bound it (0: no bound); hashes are seeded. Returns owned; NULL without memory. */
 struct retained *retained_new(size_t messages_max, size_t bytes_max, uint64_t seed);
+
+/** Free RETAINED and give back its references. No other thread uses it any more. NULL is a no-op. */
 void retained_free(struct retained *retained);
 
 /** Change the bounds; what is stored stays. Any thread. */
@@ -31,7 +33,11 @@ void retained_set_limits(struct retained *retained, size_t messages_max, size_t 
 
 /**
  * Store MESSAGE as its topic's retained value and set message->version, or delete the topic's value if the payload
- * is empty [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]. Any thread. The message is not yet visible to anybody else.
+ * is empty [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]; a deletion takes a version as well. Any thread. The message is not
+ * yet visible to anybody else.
+ *
+ * Against the bounds a value counts for what it takes in memory, its place in the tree included. A value that is not larger than the
+ * one it replaces is always taken.
  *
  * @param message shares: a reference is added if it is kept
  * @return TG_OK (also for deleting what was not there); TG_ERR_LIMIT if the bounds forbid a *new* topic or more bytes, TG_ERR_NO_MEMORY;
@@ -39,7 +45,7 @@ void retained_set_limits(struct retained *retained, size_t messages_max, size_t 
  */
 enum tg_err retained_store(struct retained *retained, struct message *message) __attribute__((warn_unused_result));
 
-/** The retained value of TOPIC; returns owned (a reference), NULL if there is none or it expired before NOW_MS. Any thread. */
+/** The retained value of TOPIC; returns owned (a reference), NULL if there is none or it expired at or before NOW_MS. Any thread. */
 struct message *retained_get(struct retained *retained, struct bytes topic, uint64_t now_ms);
 
 /** The newest version given so far: what a new subscription takes as its stamp. Any thread. */
@@ -47,18 +53,18 @@ uint64_t retained_stamp(struct retained *retained);
 
 /** A walk over the values that match a filter. Memory of the owner; owner's thread only. */
 struct retained_cursor {
-    struct bytes filter; /* owned copy */
-    uint8_t *position;   /* owned: topic visited last in this shard, NULL at a shard's start */
-    size_t position_len;
-    size_t position_capacity;
-    uint64_t stamp;      /* versions above it are passed over */
+    struct bytes filter;      /* owned copy */
+    struct message *position; /* shares: the message visited last in this shard, NULL at a shard's start */
+    uint64_t stamp;           /* versions above it are passed over */
     uint32_t shard;
     bool done;
 };
 
-/** Begin a walk for the valid FILTER (copied) up to STAMP. @return TG_OK or TG_ERR_NO_MEMORY. */
+/** Begin a walk for the valid FILTER (copied) up to STAMP. @return TG_OK or TG_ERR_NO_MEMORY; then CURSOR is untouched. */
 enum tg_err retained_cursor_init(struct retained_cursor *cursor, struct bytes filter, uint64_t stamp)
     __attribute__((warn_unused_result));
+
+/** End a walk, wherever it is; a cursor of zeros is fine too. */
 void retained_cursor_fini(struct retained_cursor *cursor);
 
 /**
@@ -72,10 +78,13 @@ void retained_cursor_fini(struct retained_cursor *cursor);
 size_t retained_cursor_next(struct retained *retained, struct retained_cursor *cursor, uint64_t now_ms,
                             struct message **out, size_t max);
 
-/** Look for expired values and drop them: at most a few hundred entries per call, going round. Returns how many went. Any thread. */
+/**
+ * Look for expired values and drop them: at most a few hundred entries per call, going round; shards in which nothing can expire
+ * cost nothing. Returns how many went. Any thread.
+ */
 size_t retained_sweep(struct retained *retained, uint64_t now_ms);
 
-/** Values and bytes stored. Any thread; approximate while others write. */
+/** Values stored, and the bytes they count for against the bound. Any thread; approximate while others write. */
 size_t retained_count(const struct retained *retained);
 size_t retained_bytes(const struct retained *retained);
 

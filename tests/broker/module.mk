@@ -8,3 +8,8 @@ tests_broker_test_outq_LDADD = $(broker_test_libs)
 check_PROGRAMS += tests/broker/test_outgoing
 tests_broker_test_outgoing_SOURCES = tests/broker/test_outgoing.c
 tests_broker_test_outgoing_LDADD = $(broker_test_libs)
+
+check_PROGRAMS += tests/broker/test_retained
+tests_broker_test_retained_SOURCES = tests/broker/test_retained.c $(malloc_fail_sources)
+tests_broker_test_retained_LDFLAGS = $(malloc_fail_ldflags)
+tests_broker_test_retained_LDADD = $(broker_test_libs)
