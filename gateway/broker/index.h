@@ -24,22 +24,29 @@
 #include <stdint.h>
 
 #include "gateway/base/err.h"
+#include "gateway/broker/rcu.h"
 #include "protocol/bytes.h"
 
 #define INDEX_PLACES_MAX 64u /* interest is a bitmap in one word */
+#define INDEX_STRIPES    256u
+#define INDEX_WILD       INDEX_STRIPES /* the stripe of filters that begin with a wildcard */
 
 struct index;
+struct level_node;
 struct share_group;
 struct subscription;
 
-/** The plain (not shared) receivers of one filter at one place. owner: that place's thread */
+/** The receivers of one filter at one place. owner: that place's thread, which alone reads and writes it */
 struct filter_receivers {
     union {
-        struct subscription *one;   /* capacity == 0: at most one receiver */
+        struct subscription *one;   /* capacity == 0: at most one plain (not shared) receiver */
         struct subscription **many; /* capacity > 0: heap array */
     };
-    uint32_t count;
+    uint32_t count; /* plain receivers */
     uint32_t capacity;
+    uint32_t durable_count; /* plain receivers with durable interest */
+    uint32_t group_members; /* members of this filter's shared groups */
+    uint32_t group_durable; /* of those, with durable interest */
 };
 
 /** One filter that somebody subscribed to. Readers may use it until their next quiescent state. */
@@ -47,10 +54,26 @@ struct filter {
     _Atomic uint64_t interest;            /* bit p: place p has a receiver or group member; writers: index mutex */
     _Atomic uint64_t durable;             /* bit p: place p has one with durable interest; writers: index mutex */
     _Atomic(struct share_group *) groups; /* RCU list of shared groups on this filter; writers: index mutex */
-    uint32_t refs;                        /* index mutex */
-    uint32_t stripe;                      /* which generation its changes move: 0..255, 256 = begins with a wildcard */
-    struct filter_receivers local[];      /* one a place; owner: that place's thread */
+    union {
+        struct {
+            struct level_node *node; /* where it hangs in the trie; index.c alone */
+            uint32_t refs;           /* index mutex */
+            uint32_t stripe; /* which generation its changes move: 0..255, INDEX_WILD = begins with a wildcard */
+        };
+        struct tg_rcu_head rcu; /* once it is out of the trie */
+    };
+    _Atomic uint32_t
+        full; /* subscriptions with QoS > 0 whose session's queue is full; only under the policy `refuse` */
+    uint16_t text_len;
+    uint16_t text_offset;            /* behind local[] */
+    struct filter_receivers local[]; /* one a place */
 };
+
+/** The filter as it was subscribed to, without "$share/..."; borrowed from FILTER. Any thread that may use FILTER. */
+static inline struct bytes filter_text(const struct filter *filter)
+{
+    return (struct bytes){(const uint8_t *)filter + filter->text_offset, filter->text_len};
+}
 
 /** Called (under the index mutex, must not block or call back) when a filter gets its first or loses its last interest
  * anywhere: the seam for other nodes. May be NULL. */
@@ -69,7 +92,8 @@ void index_free(struct index *index);
  * @param out shares; untouched on failure
  * @return TG_OK or TG_ERR_NO_MEMORY
  */
-enum tg_err index_acquire(struct index *index, struct bytes text, struct filter **out) __attribute__((warn_unused_result));
+enum tg_err index_acquire(struct index *index, struct bytes text, struct filter **out)
+    __attribute__((warn_unused_result));
 
 /** Give a reference back; the last one takes the filter out of the index and frees it after a grace period. The
  * caller has cleared the interest it had set and emptied its local slot. Any registered thread. */
@@ -95,43 +119,44 @@ void index_changed(struct index *index, struct filter *filter);
  */
 size_t index_match(struct index *index, struct bytes topic, struct filter **out, size_t max);
 
-/** The stamp that a result for TOPIC is valid for; load it before index_match(). Equal stamps: nothing changed. */
+/** What the caches compare. Any thread; in one block, because every cached topic reads two of them. */
+struct index_generations {
+    _Atomic uint32_t wild;
+    _Atomic uint32_t stripes[INDEX_STRIPES];
+};
+
+/** The generations of INDEX; borrowed from it. */
+const struct index_generations *index_generations(const struct index *index);
+
+/** Which stripe the first level of TOPIC (or of a filter that does not begin with a wildcard) belongs to, 0..255. */
+uint32_t index_stripe(const struct index *index, struct bytes topic);
+
+/** The stamp that a result is valid for; load it before index_match(). Equal stamps: nothing changed. */
 struct index_stamp {
     uint32_t stripe;
     uint32_t wild;
 };
-struct index_stamp index_stamp(struct index *index, struct bytes topic);
+
+/** The stamp of topics of STRIPE now. Any thread. */
+static inline struct index_stamp index_stamp_of(const struct index_generations *generations, uint32_t stripe)
+{
+    return (struct index_stamp){atomic_load_explicit(&generations->stripes[stripe], memory_order_acquire),
+                                atomic_load_explicit(&generations->wild, memory_order_acquire)};
+}
+
+/** The stamp of TOPIC now. Any thread. */
+static inline struct index_stamp index_stamp(const struct index *index, struct bytes topic)
+{
+    return index_stamp_of(index_generations(index), index_stripe(index, topic));
+}
+
+/** The seed of INDEX's hashes, for tables of topics beside it. */
+uint64_t index_seed(const struct index *index);
 
 /** How many filters there are. Any thread; approximate while others write. */
 size_t index_filter_count(const struct index *index);
 
-/* --- a place's cache of resolved topics ------------------------------------------------------------------------- */
-
-struct route_cache; /* owner: one place's thread */
-
-/** A resolved topic. Valid until the thread's next quiescent state; revalidated by route_cache_find(). */
-struct route {
-    struct index_stamp stamp;
-    uint64_t interest;     /* union of the filters' interest when resolved: a place not in it gets nothing */
-    uint64_t durable;      /* union of the filters' durable interest */
-    bool has_groups;       /* some filter has shared groups */
-    uint32_t count;
-    struct filter **filters;
-};
-
-/** A cache for at most ENTRIES (rounded up to a power of two) topics of up to 256 bytes; longer ones and topics with very
- * many filters are resolved each time into one scratch route. Bounded memory. Returns owned; NULL without memory. */
-struct route_cache *route_cache_new(struct index *index, size_t entries);
-void route_cache_free(struct route_cache *cache);
-
-/** What TOPIC resolves to now. Never NULL: count 0 if nobody is interested or memory ran out. */
-const struct route *route_cache_find(struct route_cache *cache, struct bytes topic);
-
-/** True if ROUTE, which an earlier route_cache_find() for TOPIC returned *to a caller that kept it over a turn*, may be
- * used again without a lookup: EPOCH as returned then by route_cache_epoch() is still the cache's, and the stamp is current. */
-bool route_cache_is_current(const struct route_cache *cache, const struct route *route, struct bytes topic, uint64_t epoch);
-
-/** Changes whenever an entry of the cache is replaced or rebuilt, i.e. when kept struct route pointers may dangle. */
-uint64_t route_cache_epoch(const struct route_cache *cache);
+/** Bytes that trie, table and filters take as they were asked for, without the heap's own. Takes the writer mutex. */
+size_t index_bytes(struct index *index);
 
 #endif

@@ -1,5 +1,5 @@
 # Unit tests of gateway/broker/.
-broker_test_libs = gateway/libbroker.a gateway/libbase.a protocol/libprotocol.a $(CHECK_LIBS)
+broker_test_libs = gateway/libbroker.a gateway/libbase.a protocol/libprotocol.a $(CHECK_LIBS) $(URCU_LIBS)
 
 check_PROGRAMS += tests/broker/test_outq
 tests_broker_test_outq_SOURCES = tests/broker/test_outq.c
@@ -13,3 +13,9 @@ check_PROGRAMS += tests/broker/test_retained
 tests_broker_test_retained_SOURCES = tests/broker/test_retained.c $(malloc_fail_sources)
 tests_broker_test_retained_LDFLAGS = $(malloc_fail_ldflags)
 tests_broker_test_retained_LDADD = $(broker_test_libs)
+
+check_PROGRAMS += tests/broker/test_index
+tests_broker_test_index_SOURCES = tests/broker/test_index.c tests/broker/index_model.c tests/broker/index_model.h \
+	$(malloc_fail_sources)
+tests_broker_test_index_LDFLAGS = $(malloc_fail_ldflags)
+tests_broker_test_index_LDADD = $(broker_test_libs)
