@@ -26,4 +26,6 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/route_cache.h \
 	gateway/broker/share.h \
 	gateway/broker/stats.h \
+	gateway/broker/sys.c \
+	gateway/broker/sys.h \
 	gateway/broker/subscription.h

@@ -19,3 +19,8 @@ tests_broker_test_index_SOURCES = tests/broker/test_index.c tests/broker/index_m
 	$(malloc_fail_sources)
 tests_broker_test_index_LDFLAGS = $(malloc_fail_ldflags)
 tests_broker_test_index_LDADD = $(broker_test_libs)
+
+check_PROGRAMS += tests/broker/test_sys
+tests_broker_test_sys_SOURCES = tests/broker/test_sys.c $(malloc_fail_sources)
+tests_broker_test_sys_LDFLAGS = $(malloc_fail_ldflags)
+tests_broker_test_sys_LDADD = $(broker_test_libs)
