@@ -2,8 +2,12 @@
 # `make check TESTS=tests/e2e/test_takeover` runs one; E2E_BROKER=mosquitto runs it against Mosquitto instead.
 
 e2e_tests = \
+	tests/e2e/test_expiry.py \
+	tests/e2e/test_keep_alive.py \
 	tests/e2e/test_mosquitto_clients.py \
 	tests/e2e/test_mosquitto_sessions.py \
+	tests/e2e/test_paho.py \
+	tests/e2e/test_reconnect.py \
 	tests/e2e/test_transports.py
 
 dist_check_SCRIPTS += $(e2e_tests)
