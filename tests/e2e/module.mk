@@ -6,6 +6,7 @@ e2e_tests = \
 	tests/e2e/test_keep_alive.py \
 	tests/e2e/test_mosquitto_clients.py \
 	tests/e2e/test_mosquitto_sessions.py \
+	tests/e2e/test_mqttjs.py \
 	tests/e2e/test_paho.py \
 	tests/e2e/test_reconnect.py \
 	tests/e2e/test_transports.py
@@ -13,6 +14,10 @@ e2e_tests = \
 dist_check_SCRIPTS += $(e2e_tests)
 
 EXTRA_DIST += \
+	tests/e2e/package.json \
+	tests/e2e/package-lock.json \
+	tests/e2e/mqttjs/clients.cjs \
+	tests/e2e/mqttjs/native.cjs \
 	tests/e2e/harness/__init__.py \
 	tests/e2e/harness/clock.py \
 	tests/e2e/harness/pahos.py \
