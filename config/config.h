@@ -124,6 +124,8 @@ struct config {
     struct log_options log;
     char *user;       /* owned; account to become after binding; NULL: stay who we are; [restart] */
     uint32_t drain_s; /* longest time for a clean stop; default 10 */
+    char *response_information; /* owned; [announced] prefix of the topics that a client may have replies sent to, no
+                                   wildcards, at most 255 bytes; default "responses/"; "": never sent */
 };
 
 /**
