@@ -52,7 +52,6 @@ struct client *client_new(struct place *place, const struct client_transport *op
     timer_wheel_set(place->wheel, &client->timer,
                     place->now_ms + place->settings->limits.connect_timeout_ms);
     if (place->draining) {
-        client_set_paused(client, CLIENT_PAUSE_DRAIN, true);
         client_end_quietly(client, false, REASON_SERVER_SHUTTING_DOWN, "server is shutting down");
     }
     return client;
@@ -183,6 +182,9 @@ static void append_disconnect(struct client *client, uint8_t reason_code, const 
 static void append_refusal(struct client *client, uint8_t reason_code, const char *why)
 {
     enum mqtt_version version = client->version;
+    if (!reason_is_allowed(PACKET_CONNACK, reason_code, false)) {
+        reason_code = REASON_SERVER_UNAVAILABLE; /* shutting down, taken over: words that only DISCONNECT has */
+    }
     struct connack connack = {.reason_code = reason_code};
     if (version == MQTT_5_0) {
         connack.properties.reason_string = bytes_from_string(why);
@@ -354,7 +356,7 @@ static bool is_reading(const struct client *client)
 static size_t packet_bytes_max(const struct client *client)
 {
     const struct config_limits *limits = &client->place->settings->limits;
-    return client->state == CLIENT_CONNECTED ? limits->packet_bytes : limits->connect_bytes;
+    return client->state == CLIENT_CONNECTED ? client->packet_bytes : limits->connect_bytes;
 }
 
 static void out_of_memory(struct client *client)

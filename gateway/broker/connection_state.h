@@ -66,6 +66,7 @@ struct client { /* owner: the place's thread */
     struct client *parked_next;    /* in the place's list */
     uint32_t parked_count;
     uint32_t max_packet;           /* the client's Maximum Packet Size; 0: none */
+    uint32_t packet_bytes;         /* the Maximum Packet Size we announced */
     uint16_t window;               /* what we may have unacknowledged: min(Receive Maximum, inflight_messages) */
     uint16_t receive_maximum;      /* what we announced */
     uint16_t keep_alive_s;         /* in force; 0: off */

@@ -148,6 +148,7 @@ static bool negotiate(struct client *client)
         (uint16_t)(receive_maximum < limits->inflight_messages ? receive_maximum : limits->inflight_messages);
     client->receive_maximum =
         (uint16_t)(limits->inflight_messages < UINT16_MAX ? limits->inflight_messages : UINT16_MAX);
+    client->packet_bytes = (uint32_t)limits->packet_bytes;
     client->topic_alias_max = limits->topic_alias_max;
     client->qos_max = limits->qos_max;
     client->retain_available = limits->retain_available;
@@ -477,7 +478,6 @@ static struct bytes response_information(struct client *client, uint8_t *buf, si
 static void announce(const struct client *client, struct properties *p)
 {
     const struct connecting *connecting = client->connecting;
-    const struct config_limits *limits = &client->place->settings->limits;
     if (connecting->expiry_changed) {
         p->session_expiry_interval_s = client->session->expiry_s; /* [MQTT-3.2.2-18] and its section */
         properties_set(p, PROPERTY_SESSION_EXPIRY_INTERVAL);
@@ -494,8 +494,8 @@ static void announce(const struct client *client, struct properties *p)
         p->retain_available = 0;
         properties_set(p, PROPERTY_RETAIN_AVAILABLE);
     }
-    if (limits->packet_bytes < PACKET_BODY_MAX + PACKET_HEADER_MAX) {
-        p->maximum_packet_size = (uint32_t)limits->packet_bytes;
+    if (client->packet_bytes < PACKET_BODY_MAX + PACKET_HEADER_MAX) {
+        p->maximum_packet_size = client->packet_bytes;
         properties_set(p, PROPERTY_MAXIMUM_PACKET_SIZE);
     }
     if (client->topic_alias_max > 0) {

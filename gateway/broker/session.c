@@ -141,7 +141,8 @@ static bool window_has_room(const struct session *session, uint64_t seq)
            (window->count == 0 || seq < outgoing_at(window, 0)->seq + 65535);
 }
 
-/* Send again what an earlier connection left unfinished, in order, as far as the output takes it. */
+/* Send again what an earlier connection left unfinished, in order, as far as output and Receive Maximum take it: what stands
+ * before resend_from has been sent on this connection and is not acknowledged. */
 static void resend(struct place *place, struct session *session)
 {
     struct client *client = session->client;
@@ -149,6 +150,9 @@ static void resend(struct place *place, struct session *session)
     while (outgoing->resend > 0 && output_has_room(client)) {
         struct outgoing_entry *entry = outgoing_at(&outgoing->window, outgoing->resend_from);
         if (entry->state == OUTGOING_RESEND) {
+            if (outgoing->resend_from >= client->window) {
+                return; /* [MQTT-3.3.4-9] */
+            }
             outgoing->resend--;
             entry->state = OUTGOING_SENT;
             enum deliver_result result = deliver_send(client, entry, true);
