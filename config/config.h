@@ -149,6 +149,9 @@ struct config *config_load_text(const char *text, size_t len, struct config_repo
 struct config *config_load_file(const char *path, struct config_report *report)
     __attribute__((warn_unused_result));
 
+/** A copy that shares nothing with C. @return owned, free with config_free(); NULL if memory is exhausted */
+struct config *config_copy(const struct config *c) __attribute__((warn_unused_result));
+
 /** Free C; NULL is fine. */
 void config_free(struct config *c);
 

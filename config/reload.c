@@ -1,0 +1,121 @@
+/**
+ * Two walks along the option table: one tells what differs, the other gives a copy of the new configuration the
+ * old values of what can't change while we run.
+ */
+#include "config/reload.h"
+
+#include <stdio.h>
+
+#include "config/option.h"
+#include "config/rules.h"
+
+#define PATH_BYTES 96u
+
+void config_changes_init(struct config_changes *changes)
+{
+    config_report_init(&changes->now);
+    config_report_init(&changes->connections);
+    config_report_init(&changes->restart);
+}
+
+void config_changes_fini(struct config_changes *changes)
+{
+    config_report_fini(&changes->now);
+    config_report_fini(&changes->connections);
+    config_report_fini(&changes->restart);
+}
+
+static struct config_report *report_of(struct config_changes *changes, enum option_reload reload)
+{
+    switch (reload) {
+    case OPTION_CONNECTIONS:
+        return &changes->connections;
+    case OPTION_RESTART:
+        return &changes->restart;
+    default:
+        return &changes->now;
+    }
+}
+
+static void add_change(struct config_report *report, const char *path, const struct option *row, const void *from,
+                       const void *to)
+{
+    char old_text[OPTION_TEXT_BYTES], new_text[OPTION_TEXT_BYTES];
+
+    option_text(row, from, old_text);
+    option_text(row, to, new_text);
+    config_report_add(report, path, "%s, was %s", new_text, old_text);
+}
+
+static void compare_listener(const struct config_listener *from, const struct config_listener *to, size_t index,
+                             struct config_changes *changes)
+{
+    char path[PATH_BYTES];
+
+    OPTION_FOREACH (row) {
+        if (!option_is_of_listener(row) || option_equal(row, from, to))
+            continue;
+        snprintf(path, sizeof(path), "listeners[%zu].%s", index, option_name(row));
+        add_change(report_of(changes, row->reload), path, row, from, to);
+    }
+}
+
+static void compare_listeners(const struct config *from, const struct config *to, struct config_changes *changes)
+{
+    char path[PATH_BYTES];
+
+    for (size_t i = 0; i < from->listeners_len || i < to->listeners_len; i++) {
+        if (i < from->listeners_len && i < to->listeners_len) {
+            compare_listener(&from->listeners[i], &to->listeners[i], i, changes);
+            continue;
+        }
+        snprintf(path, sizeof(path), "listeners[%zu]", i);
+        if (i < to->listeners_len)
+            config_report_add(&changes->restart, path, "added: %s", to->listeners[i].name);
+        else
+            config_report_add(&changes->restart, path, "removed: %s", from->listeners[i].name);
+    }
+}
+
+/** Take from IN_USE what only a restart can change. @return owned; NULL without memory */
+static struct config *merge(const struct config *in_use, const struct config *next)
+{
+    /* Listeners are most of what stays, so start from there. */
+    struct config *merged = config_copy(in_use);
+
+    if (!merged)
+        return NULL;
+    OPTION_FOREACH (row) {
+        if (option_is_of_listener(row) || row->reload == OPTION_RESTART)
+            continue;
+        option_clear(row, merged);
+        if (!option_copy(row, merged, next)) {
+            config_free(merged);
+            return NULL;
+        }
+    }
+    merged->access.anonymous_given = next->access.anonymous_given;
+    return merged;
+}
+
+struct config *config_reload(const struct config *in_use, const struct config *next, struct config_changes *changes)
+{
+    struct config *merged = merge(in_use, next);
+    size_t open;
+
+    if (!merged)
+        return NULL;
+    /* The old listeners stay: a new text may be silent about anonymous clients because it has only local ones. */
+    bool keep_access = rules_anonymous_is_missing(merged, &open);
+    if (keep_access)
+        merged->access = in_use->access;
+
+    OPTION_FOREACH (row) {
+        if (option_is_of_listener(row) || option_equal(row, in_use, next))
+            continue;
+        bool kept = keep_access && option_name_in(row, "access.");
+        add_change(kept ? &changes->restart : report_of(changes, row->reload), row->path, row, in_use, next);
+    }
+    compare_listeners(in_use, next, changes);
+    return merged;
+}
