@@ -27,6 +27,7 @@ malloc_fail_ldflags = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=reall
 include tests/base/module.mk
 include tests/protocol/module.mk
 include tests/config/module.mk
+include tests/conformance/module.mk
 include tests/broker/module.mk
 include tests/store/module.mk
 include tests/access/module.mk

@@ -4,6 +4,7 @@ gateway_libbase_a_SOURCES = \
 	gateway/base/assert.h \
 	gateway/base/character.c \
 	gateway/base/character.h \
+	gateway/base/container.h \
 	gateway/base/err.c \
 	gateway/base/err.h \
 	gateway/base/hash.c \

@@ -14,7 +14,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+struct broker;
 struct mail;
 struct place;
 
@@ -41,6 +43,15 @@ void mail_post(struct place *from, unsigned to, struct mail *mail);
 
 /** Oldest mail, or NULL. The place's thread. */
 struct mail *mailbox_take(struct mailbox *mailbox);
+
+/** PLACE has acted on mail with CHARGE: tell those who wait for its mailbox if half of it is free. PLACE's thread. */
+void mailbox_settle(struct place *place, size_t charge);
+
+/** Tell the places in the bitmap WAITING that the mailbox of place DRAINED has room again. Any thread. */
+void mailbox_tell_drained(struct broker *broker, unsigned drained, uint64_t waiting);
+
+/** FROM has paused clients because place TO's mailbox is full: it is woken, with bit TO of its `drained` set, once there is room. FROM's thread. */
+void mailbox_wait(struct place *from, unsigned to);
 
 /** True if place number TO's mailbox holds more than its bound. Any thread. */
 bool mail_is_full(const struct place *from, unsigned to);

@@ -1,11 +1,30 @@
 noinst_LIBRARIES += gateway/libbroker.a
 gateway_libbroker_a_SOURCES = \
+	gateway/broker/alias.c \
+	gateway/broker/broker.c \
 	gateway/broker/broker.h \
+	gateway/broker/client.c \
 	gateway/broker/client.h \
+	gateway/broker/connecting.h \
+	gateway/broker/connection_state.h \
+	gateway/broker/core.h \
+	gateway/broker/deliver.c \
+	gateway/broker/deliver.h \
+	gateway/broker/directory.c \
+	gateway/broker/directory.h \
+	gateway/broker/handle_ack.c \
+	gateway/broker/handle_auth.c \
+	gateway/broker/handle_connect.c \
+	gateway/broker/handle_disconnect.c \
+	gateway/broker/handle_publish.c \
+	gateway/broker/handle_subscribe.c \
+	gateway/broker/handover.c \
+	gateway/broker/handover.h \
 	gateway/broker/index.c \
 	gateway/broker/index.h \
 	gateway/broker/level_table.c \
 	gateway/broker/level_table.h \
+	gateway/broker/mail.c \
 	gateway/broker/mail.h \
 	gateway/broker/message.c \
 	gateway/broker/message.h \
@@ -15,17 +34,33 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/outq.h \
 	gateway/broker/packet_ids.c \
 	gateway/broker/packet_ids.h \
+	gateway/broker/place.c \
 	gateway/broker/place.h \
+	gateway/broker/place_init.h \
+	gateway/broker/publication.c \
 	gateway/broker/publication.h \
 	gateway/broker/rcu.c \
 	gateway/broker/rcu.h \
+	gateway/broker/reply.c \
 	gateway/broker/retained.c \
 	gateway/broker/retained.h \
+	gateway/broker/retained_walk.c \
+	gateway/broker/retained_walk.h \
+	gateway/broker/route.c \
 	gateway/broker/route.h \
 	gateway/broker/route_cache.c \
 	gateway/broker/route_cache.h \
+	gateway/broker/session.c \
+	gateway/broker/session.h \
+	gateway/broker/share.c \
 	gateway/broker/share.h \
 	gateway/broker/stats.h \
+	gateway/broker/subscription.c \
+	gateway/broker/subscription.h \
 	gateway/broker/sys.c \
 	gateway/broker/sys.h \
-	gateway/broker/subscription.h
+	gateway/broker/sys_place.c \
+	gateway/broker/topic_rules.c \
+	gateway/broker/topic_rules.h \
+	gateway/broker/will.c \
+	gateway/broker/will.h

@@ -23,8 +23,8 @@ enum outgoing_state {
     OUTGOING_QUEUED,   /* not sent on any connection */
     OUTGOING_RESEND,   /* PUBLISH was sent on an earlier connection: to be repeated with DUP */
     OUTGOING_SENT,     /* PUBLISH sent, waits for PUBACK or PUBREC */
-    OUTGOING_RECEIVED, /* PUBREC came, PUBREL waits for its ticket */
-    OUTGOING_RELEASED, /* PUBREL sent, waits for PUBCOMP */
+    OUTGOING_RELEASED, /* PUBREC came; PUBREL sent, or waits for its ticket; then waits for PUBCOMP */
+    OUTGOING_RERELEASE, /* PUBREL was due or sent on an earlier connection: to be repeated */
 };
 
 /** Further Subscription Identifiers of one delivery. */
@@ -56,7 +56,8 @@ struct outgoing { /* owner: the session's place */
     struct outgoing_ring queue;  /* ascending seq, all above the window's */
     uint64_t next_seq;           /* of the next message queued */
     size_t queue_bytes;          /* of the queue's messages */
-    uint32_t resend;             /* how many of the window are OUTGOING_RESEND */
+    uint32_t resend;             /* how many of the window are OUTGOING_RESEND or OUTGOING_RERELEASE */
+    uint32_t resend_from;        /* none of them stands before this place in the window */
 };
 
 /** The AT-th oldest entry, AT < count. Valid until the ring changes. */

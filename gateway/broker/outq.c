@@ -256,6 +256,12 @@ bool outq_shared_new(struct outq_pool *pool, size_t len, struct outq_shared *out
 
 bool outq_append_shared(struct outq_pool *pool, struct outq *queue, const struct outq_shared *shared)
 {
+    struct segment *last = queue_last_segment(queue);
+    if (last != NULL && last->block == shared->block && last->data + last->len == shared->data) {
+        last->len += shared->len; /* the packet before it was shared too: one run of bytes */
+        queue->len += shared->len;
+        return true;
+    }
     struct segment *segment = queue_add_segment(pool, queue);
     if (segment == NULL) {
         return false;

@@ -27,6 +27,8 @@ struct publication {
     uint64_t publisher;       /* keyed hash of the client id, for No Local; 0: the broker itself */
     uint64_t version;         /* retained version; 0: not retained */
     uint64_t number;          /* counts per origin */
+    uint64_t interest;        /* set by route_publish(): places with receivers */
+    uint64_t durable;         /* set by route_publish(): places with durable interest */
     unsigned origin;          /* place whose thread routed it first */
     uint8_t qos;
     bool retain;
@@ -34,6 +36,7 @@ struct publication {
     struct message *message;  /* NULL until needed; one reference of the publication's own */
     uint8_t encoded;          /* bit n: encodings[n] is made */
     struct outq_shared encodings[PUBLICATION_ENCODINGS];
+    struct outq_shared shared_payload; /* block NULL: not made */
 };
 
 /** The message of PUBLICATION, made now if need be; borrowed. NULL without memory. */
@@ -43,11 +46,17 @@ struct message *publication_message(struct place *place, struct publication *pub
 const struct outq_shared *publication_encoding(struct place *place, struct publication *publication,
                                                enum mqtt_version version, bool retain);
 
+/** The payload alone, to be put behind heads that differ by receiver; NULL without memory. */
+const struct outq_shared *publication_shared_payload(struct place *place, struct publication *publication);
+
 /** Seconds until EXPIRES_MS, rounded up, at least 1 for what has not expired; 0 for what has. */
 uint32_t publication_remaining_s(uint64_t expires_ms, uint64_t now_ms);
 
-/** A publication made of MESSAGE (borrowed), with a reference of its own. */
+/** A publication of MESSAGE (borrowed), with a reference of its own, which receivers share. */
 void publication_from_message(struct publication *publication, struct message *message);
+
+/** A publication of MESSAGE's bytes (borrowed until publication_fini()), to be published anew: receivers get a message of their own. */
+void publication_over_message(struct publication *publication, const struct message *message);
 
 /** Give back the message and the encodings. */
 void publication_fini(struct place *place, struct publication *publication);

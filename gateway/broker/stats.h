@@ -19,6 +19,7 @@ struct stats { /* owner: the place's thread writes, any thread reads */
     _Atomic uint64_t input_bytes; /* cut packets kept for connections */
 
     /* what has happened */
+    _Atomic uint64_t connections_opened;
     _Atomic uint64_t connects_accepted;
     _Atomic uint64_t connects_refused;
     _Atomic uint64_t takeovers;

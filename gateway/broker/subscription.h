@@ -12,7 +12,7 @@
 #include "protocol/bytes.h"
 
 struct filter;
-struct holding;
+struct handover;
 struct place;
 struct session;
 struct share_group;
@@ -21,7 +21,8 @@ struct subscription { /* owner: the place that has it in its receivers; options 
     struct session *session;
     struct filter *filter;      /* holds a reference in the index */
     struct share_group *group;  /* NULL: not shared */
-    struct holding *holding;    /* not NULL: session is on its way to this place, hold what it would get */
+    struct handover *holding;   /* not NULL: the session is on its way to this place, hold what it would get; then
+                                   nothing of it may be touched here but its hash */
     uint64_t retained_stamp;    /* retained versions up to it come by the walk that the subscription began with */
     uint32_t slot;              /* where it stands among its filter's or group's receivers here */
     uint32_t id;                /* Subscription Identifier; 0: none */
@@ -32,6 +33,8 @@ struct subscription { /* owner: the place that has it in its receivers; options 
     bool retain_as_published;
     bool reads_some;            /* each message must be asked for (ACCESS_SOME) */
     bool is_durable;            /* QoS > 0 of a session that outlives its connection */
+    bool is_ready;              /* member of a group: counted as connected with room */
+    bool is_full;               /* counted in filter->full */
     uint16_t full_len;
     uint8_t full[];             /* the Topic Filter as the client wrote it, "$share/..." included */
 };
@@ -50,6 +53,8 @@ struct subscription_options {
     bool no_local;
     bool retain_as_published;
     bool reads_some;
+    bool is_durable;           /* the session outlives its connection; counts only with QoS > 0 */
+    struct handover *holding;  /* see struct subscription */
 };
 
 /** The member of SET with exactly this Topic Filter [MQTT-3.10.4-1]; NULL if there is none. */
@@ -75,6 +80,9 @@ void subscription_clear(struct place *place, struct subscription_set *set);
 
 /** Say again what the index must know about all of SET after the session's durability changed. */
 void subscription_set_durable(struct place *place, struct subscription_set *set, bool durable);
+
+/** Count SUBSCRIPTION, or no longer, among those whose session's queue is full (policy `refuse`). */
+void subscription_count_full(struct subscription *subscription, bool is_full);
 
 /** Iterate: the next member at or after *AT, NULL at the end. */
 struct subscription *subscription_next(const struct subscription_set *set, uint32_t *at);

@@ -2,13 +2,22 @@
 # `make check TESTS=tests/e2e/test_takeover` runs one; E2E_BROKER=mosquitto runs it against Mosquitto instead.
 
 e2e_tests = \
+	tests/e2e/test_expiry.py \
+	tests/e2e/test_keep_alive.py \
 	tests/e2e/test_mosquitto_clients.py \
 	tests/e2e/test_mosquitto_sessions.py \
+	tests/e2e/test_mqttjs.py \
+	tests/e2e/test_paho.py \
+	tests/e2e/test_reconnect.py \
 	tests/e2e/test_transports.py
 
 dist_check_SCRIPTS += $(e2e_tests)
 
 EXTRA_DIST += \
+	tests/e2e/package.json \
+	tests/e2e/package-lock.json \
+	tests/e2e/mqttjs/clients.cjs \
+	tests/e2e/mqttjs/native.cjs \
 	tests/e2e/harness/__init__.py \
 	tests/e2e/harness/clock.py \
 	tests/e2e/harness/pahos.py \

@@ -22,11 +22,16 @@ import sys
 import unittest
 
 from .clock import DEADLINE, wait_until
-from .server import Server, sanitizer_of, skip_program
+from .server import IS_MOSQUITTO, Server, sanitizer_of, skip_program
 
-__all__ = ["Case", "DEADLINE", "Server", "main", "sanitizer_of", "wait_until"]
+__all__ = ["Case", "DEADLINE", "Server", "main", "not_mosquitto", "sanitizer_of", "wait_until"]
 
 HANG = 240  # seconds after which a test program that hangs tells where, and dies
+
+
+def not_mosquitto(what):
+    """Skip a test under E2E_BROKER=mosquitto because of what Mosquitto 2.0 does otherwise."""
+    return unittest.skipIf(IS_MOSQUITTO, what)
 
 
 class Case(unittest.TestCase):

@@ -6,13 +6,14 @@ import socket
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCodes
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from .clock import DEADLINE
 
 V31, V311, V5 = paho.MQTTv31, paho.MQTTv311, paho.MQTTv5
 
-__all__ = ["Client", "PacketTypes", "SubscribeOptions", "V31", "V311", "V5", "properties"]
+__all__ = ["Client", "PacketTypes", "ReasonCodes", "SubscribeOptions", "V31", "V311", "V5", "properties"]
 
 
 def properties(kind, **values):

@@ -38,14 +38,14 @@ class Consumer(threading.Thread):
         self.connects = 0
 
     def open(self):
-        """Connect (the first time clean, and subscribed); returns session present. Any thread, one at a time."""
+        """Connect, the first time to a new session that it subscribes for, later to the same one. Any thread, one at a time."""
         connection = wire.Wire(self.address, self.version)
-        clean = self.connects == 0
+        first = self.connects == 0
         props = {"session_expiry": SESSION_EXPIRY, "receive_max": 50, **(self.props or {})} if self.version == 5 else None
-        answer = connection.connect(self.client_id, clean=clean, props=props)
+        answer = connection.connect(self.client_id, clean=first and self.version == 5, props=props)
         assert answer.reason == 0, answer
-        assert answer.session_present != clean, "session present is %r" % answer.session_present
-        if clean:
+        assert self.version == 3 or answer.session_present != first, "session present is %r" % answer.session_present
+        if first:
             reasons = connection.subscribe(*self.filters)
             assert all(reason < 3 for reason in reasons), reasons
         with self.lock:
@@ -53,7 +53,6 @@ class Consumer(threading.Thread):
             self.connects += 1
         if old is not None:
             old.close_quietly()
-        return answer.session_present
 
     def run(self):
         try:
@@ -94,7 +93,7 @@ class Consumer(threading.Thread):
         self.repeats += message.dup
         if message.qos < 2 or message.packet_id not in self.unreleased:
             self.handed_on.append((message.topic, message.payload))
-            if len(self.handed_on) == self.expect:
+            if len(set(self.handed_on) if message.qos == 1 else self.handed_on) == self.expect:
                 self.done.set()
         if message.qos == 0:
             return None
@@ -103,12 +102,19 @@ class Consumer(threading.Thread):
         self.unreleased.add(message.packet_id)
         return wire.ack(wire.PUBREC, message.packet_id)
 
-    def stop(self):
-        self.stopping = True
+    def cut(self):
+        """End the connection as a broken network does; the thread connects again by itself."""
         with self.lock:
             if self.connection:
                 self.connection.close_quietly()
-        self.join(DEADLINE)
+
+    def stop(self):
+        self.stopping = True
+        self.cut()
+        if self.ident:
+            self.join(DEADLINE)
+        elif self.connection:
+            self.connection.close()
 
     close = stop
 
@@ -138,10 +144,10 @@ class Producer(threading.Thread):
 
     def open(self):
         connection = wire.Wire(self.address, self.version)
-        clean = self.connects == 0
+        first = self.connects == 0
         props = {"session_expiry": SESSION_EXPIRY} if self.version == 5 else None
-        answer = connection.connect(self.client_id, clean=clean, props=props)
-        assert answer.reason == 0 and answer.session_present != clean, answer
+        answer = connection.connect(self.client_id, clean=first and self.version == 5, props=props)
+        assert answer.reason == 0 and (self.version == 3 or answer.session_present != first), answer
         with self.lock:
             old, self.connection = self.connection, connection
             self.connects += 1
@@ -212,12 +218,19 @@ class Producer(threading.Thread):
             assert pkt.kind == (wire.PUBACK if self.qos == 1 else wire.PUBCOMP), pkt
             del self.open_ids[answer.packet_id]
 
-    def stop(self):
-        self.stopping = True
+    def cut(self):
+        """End the connection as a broken network does; the thread connects again by itself."""
         with self.lock:
             if self.connection:
                 self.connection.close_quietly()
-        self.join(DEADLINE)
+
+    def stop(self):
+        self.stopping = True
+        self.cut()
+        if self.ident:
+            self.join(DEADLINE)
+        elif self.connection:
+            self.connection.close()
 
     close = stop
 

@@ -289,7 +289,7 @@ class Wire:
         self.sock.sendall(data)
 
     def read_packet(self, timeout=None):
-        """The next packet; Closed at the end of the stream, TimeoutError (socket.timeout) at the deadline."""
+        """The next packet; Closed at the end of the stream, TimeoutError at the deadline."""
         end = time.monotonic() + (timeout or DEADLINE)
         while True:
             found = self._cut()
@@ -297,7 +297,7 @@ class Wire:
                 return found
             left = end - time.monotonic()
             if left <= 0:
-                raise socket.timeout("no packet came")
+                raise TimeoutError("no packet came")
             self.sock.settimeout(left)
             try:
                 more = self.sock.recv(262144)

@@ -1,0 +1,222 @@
+/* PUBLISH from a client. [MQTT 5.0, 3.3.4 and 4.3] */
+#include <stdlib.h>
+
+#include "gateway/base/log.h"
+#include "gateway/broker/connection_state.h"
+#include "gateway/broker/core.h"
+#include "gateway/broker/message.h"
+#include "gateway/broker/packet_ids.h"
+#include "gateway/broker/publication.h"
+#include "gateway/broker/route.h"
+#include "gateway/broker/session.h"
+#include "gateway/broker/topic_rules.h"
+#include "gateway/store/store.h"
+#include "protocol/publish.h"
+
+#define FORWARDED_STACK_BYTES 1024u
+
+/* Find the topic that the packet names, by alias or in full. @return false if the client was closed. */
+static bool resolve_topic(struct client *client, struct publish *p)
+{
+    if (client->version != MQTT_5_0 || !properties_has(&p->properties, PROPERTY_TOPIC_ALIAS)) {
+        return true;
+    }
+    uint16_t alias = p->properties.topic_alias;
+    if (alias == 0 || alias > client->topic_alias_max) {
+        /* [MQTT-3.3.2-8] [MQTT-3.3.2-9] */
+        client_close(client, REASON_TOPIC_ALIAS_INVALID, "topic alias is above the Topic Alias Maximum");
+        return false;
+    }
+    if (p->topic.len > 0) {
+        if (!alias_in_set(client, alias, p->topic)) {
+            client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+            return false;
+        }
+        return true;
+    }
+    p->topic = alias_in_find(client, alias);
+    if (p->topic.len == 0) {
+        client_close(client, REASON_PROTOCOL_ERROR, "topic alias is not known");
+        return false;
+    }
+    return true;
+}
+
+/* What breaks the rules that the client was told. @return a reason code, with *WHY; 0: nothing */
+static uint8_t check_packet(const struct client *client, const struct publish *p, const char **why)
+{
+    const struct config_limits *limits = &client->place->settings->limits;
+    if (p->qos > client->qos_max) {
+        *why = "QoS is above the Maximum QoS"; /* [MQTT-3.2.2-11] */
+        return REASON_QOS_NOT_SUPPORTED;
+    }
+    if (p->retain && !client->retain_available) {
+        *why = "retained messages are not available"; /* [MQTT-3.2.2-14] */
+        return REASON_RETAIN_NOT_SUPPORTED;
+    }
+    if (p->properties.user_properties > limits->user_properties_max) {
+        *why = "too many user properties";
+        return REASON_QUOTA_EXCEEDED;
+    }
+    const struct session *session = client->session;
+    if (client->version == MQTT_5_0 && p->qos > 0 && !packet_ids_has(session->received, p->packet_id) &&
+        packet_ids_count(session->received) + client->parked_count >= client->receive_maximum) {
+        *why = "more unacknowledged messages than the Receive Maximum"; /* [MQTT-3.3.4-9] */
+        return REASON_RECEIVE_MAXIMUM_EXCEEDED;
+    }
+    return REASON_SUCCESS;
+}
+
+/* What is wrong with this message alone; the connection stays. */
+static uint8_t check_message(const struct client *client, const struct publish *p, const char **why)
+{
+    const struct place *place = client->place;
+    if (!topic_is_within_levels(p->topic, place->settings->limits.filter_levels)) {
+        *why = "topic has too many levels";
+        return REASON_TOPIC_NAME_INVALID;
+    }
+    if (topic_is_reserved(p->topic)) {
+        *why = "topic is reserved for the server";
+        return REASON_NOT_AUTHORIZED;
+    }
+    if (place->settings->limits.check_payload_format && !publish_payload_is_valid(p)) {
+        *why = "payload is not the UTF-8 it is said to be";
+        return REASON_PAYLOAD_FORMAT_INVALID;
+    }
+    struct access *access = place->broker->access;
+    if (!access->allows_all &&
+        !access->provider->may_publish(access, client->session->identity, p->topic, p->retain)) {
+        *why = "not allowed to publish to this topic";
+        return REASON_NOT_AUTHORIZED;
+    }
+    if ((p->qos > 0 || p->retain) && !store_admit(place->broker->store, p->topic.len + p->payload.len)) {
+        *why = "store is full";
+        return REASON_QUOTA_EXCEEDED;
+    }
+    return REASON_SUCCESS;
+}
+
+static void answer(struct client *client, const struct publish *p, struct store_ticket ticket, uint8_t reason_code,
+                   const char *why)
+{
+    if (p->qos > 0) {
+        reply_ack(client, ticket, p->qos == 1 ? PACKET_PUBACK : PACKET_PUBREC, p->packet_id, reason_code, why);
+    }
+}
+
+/* The message is not taken. 5.0 says so in the acknowledgement; 3.x has no word for it: what is forbidden is
+ * acknowledged and dropped, what there is no room for ends the connection, so that it comes again. */
+static void refuse(struct client *client, const struct publish *p, uint8_t reason_code, const char *why)
+{
+    struct bytes id = client_id(client);
+    STATS_ADD(&client->place->stats, dropped_denied, 1);
+    log_warning("publish refused", LOG_BYTES("client_id", id.data, id.len),
+                LOG_BYTES("topic", p->topic.data, p->topic.len), LOG_CODE("reason_code", reason_code),
+                LOG_STR("reason", why));
+    if (client->version == MQTT_5_0 && p->qos > 0) {
+        answer(client, p, (struct store_ticket){0, 0}, reason_code, why);
+    } else if (reason_code == REASON_NOT_AUTHORIZED || (reason_code == REASON_QUOTA_EXCEEDED && p->qos == 0)) {
+        answer(client, p, (struct store_ticket){0, 0}, REASON_SUCCESS, NULL);
+    } else {
+        client_close(client, reason_code, why);
+    }
+}
+
+static struct store_ticket submit(struct client *client, const struct publish *p, struct publication *publication)
+{
+    struct place *place = client->place;
+    struct store_ticket ticket = {0, 0};
+    if (publication->retain || (publication->qos > 0 && publication->durable != 0)) {
+        struct store_operation operation = {.kind = STORE_PUBLISH,
+                                            .session = client->session->hash,
+                                            .message = publication_message(place, publication)};
+        ticket = store_submit(place->broker->store, &operation);
+    }
+    if (p->qos == 2 && session_is_durable(client->session)) {
+        struct store_operation operation = {
+            .kind = STORE_QOS2_RECEIVED, .session = client->session->hash, .packet_id = p->packet_id};
+        ticket = store_submit(place->broker->store, &operation); /* later than the publish: done after it */
+    }
+    return ticket;
+}
+
+static void publish(struct client *client, const struct publish *p, struct bytes forwarded)
+{
+    struct place *place = client->place;
+    struct publication publication = {
+        .topic = p->topic,
+        .payload = p->payload,
+        .properties = forwarded,
+        .expires_ms = MESSAGE_NEVER_EXPIRES,
+        .publisher = client->session->hash,
+        .qos = p->qos,
+        .retain = p->retain,
+    };
+    if (client->version == MQTT_5_0 && properties_has(&p->properties, PROPERTY_MESSAGE_EXPIRY_INTERVAL)) {
+        publication.expires_ms = place->now_ms + (uint64_t)p->properties.message_expiry_interval_s * 1000;
+    }
+    if (p->qos == 2 && !packet_ids_add(&client->session->received, p->packet_id)) {
+        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    bool matched = false;
+    uint8_t reason_code = route_publish(place, &publication, &matched);
+    if (reason_code != REASON_SUCCESS) {
+        if (p->qos == 2) {
+            (void)packet_ids_remove(&client->session->received, p->packet_id);
+        }
+        refuse(client, p, reason_code, "no room for the message");
+    } else {
+        struct store_ticket ticket = submit(client, p, &publication);
+        answer(client, p, ticket, matched ? REASON_SUCCESS : REASON_NO_MATCHING_SUBSCRIBERS, NULL);
+        if ((publication.interest & place->congested) != 0) {
+            client_set_paused(client, CLIENT_PAUSE_CONGESTED, true);
+        }
+    }
+    publication_fini(place, &publication);
+}
+
+void handle_publish(struct client *client, uint8_t flags, struct bytes body)
+{
+    struct publish p;
+    struct fault fault;
+    if (!publish_decode(body, flags, client->version, true, &p, &fault)) {
+        client_close(client, fault.reason_code, fault.why);
+        return;
+    }
+    struct place *place = client->place;
+    STATS_ADD(&place->stats, publish_received[p.qos], 1);
+    STATS_ADD(&place->stats, publish_bytes_received, p.payload.len);
+    const char *why = NULL;
+    uint8_t reason_code = check_packet(client, &p, &why);
+    if (reason_code != REASON_SUCCESS) {
+        client_close(client, reason_code, why);
+        return;
+    }
+    if (!resolve_topic(client, &p)) {
+        return;
+    }
+    if (p.qos == 2 && packet_ids_has(client->session->received, p.packet_id)) {
+        answer(client, &p, (struct store_ticket){0, 0}, REASON_SUCCESS, NULL); /* [MQTT-4.3.3-10] */
+        return;
+    }
+    reason_code = check_message(client, &p, &why);
+    if (reason_code != REASON_SUCCESS) {
+        refuse(client, &p, reason_code, why);
+        return;
+    }
+    if (p.properties.present == 0) {
+        publish(client, &p, (struct bytes){NULL, 0});
+        return;
+    }
+    uint8_t small[FORWARDED_STACK_BYTES];
+    uint8_t *scratch = p.properties.raw.len <= sizeof(small) ? small : malloc(p.properties.raw.len);
+    if (scratch == NULL) {
+        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    publish(client, &p, properties_forwarded(&p.properties, scratch));
+    if (scratch != small) {
+        free(scratch);
+    }
+}

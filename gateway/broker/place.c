@@ -1,0 +1,239 @@
+#include "gateway/broker/place.h"
+
+#include <stdlib.h>
+
+#include "gateway/access/access.h"
+#include "gateway/base/container.h"
+#include "gateway/broker/connection_state.h"
+#include "gateway/broker/core.h"
+#include "gateway/broker/deliver.h"
+#include "gateway/broker/directory.h"
+#include "gateway/broker/place_init.h"
+#include "gateway/broker/retained.h"
+#include "gateway/broker/retained_walk.h"
+#include "gateway/broker/route.h"
+#include "gateway/broker/session.h"
+#include "gateway/broker/subscription.h"
+#include "protocol/reason.h"
+
+#define ROUTE_CACHE_ENTRIES 4096u
+#define MAIL_PER_TURN       4096u
+#define MEMORY_CHECK_MS     100u
+#define SWEEP_MS            1000u
+#define SWEEP_BUSY_MS       20u /* while there is something to drop */
+
+/* --- timers ------------------------------------------------------------------------------------------------------------- */
+
+/* Read again from those who were paused for REASON. */
+static void unpause(struct place *place, enum client_pause reason)
+{
+    for (struct client *client = place->clients; client != NULL; client = client->next) {
+        if ((client->paused & reason) != 0) {
+            client_set_paused(client, reason, false);
+        }
+    }
+}
+
+static void on_memory_timer(struct timer *timer)
+{
+    struct place *place = TG_CONTAINER_OF(timer, struct place, memory_timer);
+    if (broker_is_memory_short(place->broker)) {
+        timer_wheel_set(place->wheel, timer, place->now_ms + MEMORY_CHECK_MS);
+        return;
+    }
+    place->memory_short = false;
+    unpause(place, CLIENT_PAUSE_MEMORY);
+}
+
+static void on_sweep_timer(struct timer *timer)
+{
+    struct place *place = TG_CONTAINER_OF(timer, struct place, sweep_timer);
+    size_t dropped = retained_sweep(place->broker->retained, place->now_ms);
+    timer_wheel_set(place->wheel, timer, place->now_ms + (dropped > 0 ? SWEEP_BUSY_MS : SWEEP_MS));
+}
+
+/* --- birth and death ---------------------------------------------------------------------------------------------------- */
+
+struct place *place_new(struct broker *broker, unsigned index, uint64_t now_ms, uint64_t wall_ms)
+{
+    struct place *place = aligned_alloc(_Alignof(struct place), sizeof(*place));
+    if (place == NULL) {
+        return NULL;
+    }
+    *place = (struct place){
+        .broker = broker,
+        .settings = atomic_load(&broker->settings),
+        .now_ms = now_ms,
+        .wall_ms = wall_ms,
+        .index = index,
+        .access_generation = atomic_load(&broker->access->generation),
+        .classed_shards = SIZE_MAX,
+        .pool = outq_pool_new(),
+        .wheel = timer_wheel_new(now_ms),
+        .cache = route_cache_new(broker->index, ROUTE_CACHE_ENTRIES),
+        .gather = gather_new(),
+    };
+    timer_init(&place->memory_timer, on_memory_timer);
+    timer_init(&place->sweep_timer, on_sweep_timer);
+    if (place->pool == NULL || place->wheel == NULL || place->cache == NULL || place->gather == NULL ||
+        (index == 0 && !sys_place_init(place))) {
+        place_free(place);
+        return NULL;
+    }
+    if (index == 0) {
+        timer_wheel_set(place->wheel, &place->sweep_timer, now_ms + SWEEP_MS);
+    }
+    return place;
+}
+
+void place_free(struct place *place)
+{
+    if (place == NULL) {
+        return;
+    }
+    sys_place_fini(place);
+    route_fini(place);
+    gather_free(place->gather);
+    route_cache_free(place->cache);
+    timer_wheel_free(place->wheel);
+    outq_pool_free(place->pool);
+    free(place);
+}
+
+/* --- a turn ------------------------------------------------------------------------------------------------------------- */
+
+void place_set_time(struct place *place, uint64_t now_ms, uint64_t wall_ms)
+{
+    place->now_ms = now_ms;
+    place->wall_ms = wall_ms;
+    const struct broker_settings *settings = tg_rcu_dereference(place->broker->settings);
+    if (settings != place->settings) {
+        place->settings = settings;
+        sys_place_reconfigure(place);
+    }
+}
+
+static void take_drained(struct place *place)
+{
+    if (atomic_load_explicit(&place->drained, memory_order_relaxed) == 0) {
+        return;
+    }
+    place->congested &= ~atomic_exchange(&place->drained, 0);
+    unpause(place, CLIENT_PAUSE_CONGESTED); /* who publishes to one that is still full is paused again */
+}
+
+bool place_receive_mail(struct place *place)
+{
+    for (unsigned i = 0; i < MAIL_PER_TURN; i++) {
+        struct mail *mail = mailbox_take(&place->mailbox);
+        if (mail == NULL) {
+            take_drained(place);
+            return false;
+        }
+        mail->receive(place, mail);
+    }
+    return true;
+}
+
+static void classify(struct place *place, struct session *session)
+{
+    struct access *access = place->broker->access;
+    uint32_t at = 0;
+    for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
+         s = subscription_next(&session->subscriptions, &at)) {
+        s->reads_some =
+            access->provider->classify(access, session->identity, filter_text(s->filter)) != ACCESS_ALL;
+    }
+}
+
+/* The rules have changed: look at every subscription here again, a shard of the directory a turn. @return true if there is more */
+static bool classify_again(struct place *place)
+{
+    uint64_t generation = atomic_load_explicit(&place->broker->access->generation, memory_order_acquire);
+    if (generation != place->access_generation) {
+        place->access_generation = generation;
+        place->classed_shards = 0;
+    }
+    return place->classed_shards != SIZE_MAX && directory_visit(place, &place->classed_shards, classify);
+}
+
+/* Disconnect those whose acknowledgements have all been sent. */
+static void drain_clients(struct place *place)
+{
+    struct client *client = place->clients;
+    while (client != NULL) {
+        struct client *next = client->next;
+        if (client->parked == NULL) {
+            client_close(client, REASON_SERVER_SHUTTING_DOWN, "server is shutting down");
+        }
+        client = next;
+    }
+}
+
+/* CLIENT may be gone afterwards. */
+static void finish_turn(struct client *client)
+{
+    client->is_dirty = false;
+    if (client->doomed) {
+        client->doomed = false;
+        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        client->is_dirty = false;
+    }
+    const struct client_transport *ops = client->ops;
+    void *transport = client->transport;
+    bool close = client->state == CLIENT_CLOSING && !client->close_asked;
+    if (client->out.len > 0 && !client->blocked && !client->close_asked) {
+        ops->flush(transport);
+    }
+    if (close) {
+        client->close_asked = true;
+        ops->close(transport);
+    }
+}
+
+static void flush_clients(struct place *place)
+{
+    struct client *client = place->dirty;
+    place->dirty = NULL;
+    while (client != NULL) {
+        struct client *next = client->dirty_next;
+        finish_turn(client);
+        client = next;
+    }
+}
+
+bool place_end_turn(struct place *place)
+{
+    timer_wheel_advance(place->wheel, place->now_ms);
+    if (atomic_load_explicit(&place->store_moved, memory_order_relaxed)) {
+        atomic_store(&place->store_moved, false);
+        reply_release_parked(place);
+    }
+    bool more = classify_again(place);
+    more |= place->walks != NULL && retained_walk_run(place);
+    if (place->draining) {
+        drain_clients(place);
+    }
+    route_flush(place);
+    flush_clients(place);
+    route_flush(place); /* a connection that ended may have left a will */
+    return more || place->dirty != NULL;
+}
+
+uint64_t place_next_ms(const struct place *place)
+{
+    return timer_wheel_next_ms(place->wheel);
+}
+
+void place_drain(struct place *place)
+{
+    place->draining = true;
+    for (struct client *client = place->clients; client != NULL; client = client->next) {
+        client_set_paused(client, CLIENT_PAUSE_DRAIN, true);
+    }
+}
+
+bool place_is_drained(const struct place *place)
+{
+    return place->clients == NULL;
+}

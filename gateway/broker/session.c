@@ -1,0 +1,467 @@
+/* What a session does with its messages, and how it begins and ends. The window and the queue are outgoing.h; who gets what is
+ * decided in deliver.c. */
+#include "gateway/broker/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/base/assert.h"
+#include "gateway/base/container.h"
+#include "gateway/base/log.h"
+#include "gateway/broker/connection_state.h"
+#include "gateway/broker/core.h"
+#include "gateway/broker/deliver.h"
+#include "gateway/broker/directory.h"
+#include "gateway/broker/message.h"
+#include "gateway/broker/packet_ids.h"
+#include "gateway/broker/publication.h"
+#include "gateway/broker/retained_walk.h"
+#include "gateway/broker/share.h"
+#include "gateway/broker/will.h"
+#include "gateway/store/store.h"
+
+static void on_expiry(struct timer *timer)
+{
+    struct session *session = TG_CONTAINER_OF(timer, struct session, timer);
+    struct place *place = session->place;
+    struct bytes id = session_client_id(session);
+    log_debug("session expired", LOG_BYTES("client_id", id.data, id.len));
+    STATS_ADD(&place->stats, sessions_expired, 1);
+    session_end(place, session);
+}
+
+struct session *session_new(struct place *place, struct bytes client_id, uint64_t hash)
+{
+    struct session *session = calloc(1, sizeof(*session) + client_id.len + 1);
+    if (session == NULL) {
+        return NULL;
+    }
+    session->place = place;
+    session->hash = hash;
+    session->client_id_len = (uint16_t)client_id.len;
+    memcpy(session->client_id, client_id.data, client_id.len);
+    timer_init(&session->timer, on_expiry);
+    STATS_ADD(&place->stats, sessions, 1);
+    return session;
+}
+
+/* --- the queue -------------------------------------------------------------------------------------------------------- */
+
+/* A durable delivery is over, for whatever reason: the store may forget it. */
+static void note_finished(struct place *place, const struct session *session, const struct outgoing_entry *entry)
+{
+    if (entry->qos > 0 && session_is_durable(session)) {
+        struct store_operation operation = {
+            .kind = STORE_FINISHED, .session = session->hash, .seq = entry->seq};
+        (void)store_submit(place->broker->store, &operation);
+    }
+}
+
+static struct outgoing_entry queue_pop(struct place *place, struct session *session)
+{
+    struct outgoing_entry entry = outgoing_pop(&session->outgoing.queue);
+    size_t size = message_size(entry.message);
+    session->outgoing.queue_bytes -= size;
+    STATS_ADD(&place->stats, queued_messages, -1);
+    STATS_ADD(&place->stats, queued_bytes, -(uint64_t)size);
+    return entry;
+}
+
+static bool is_expired(const struct place *place, const struct outgoing_entry *entry)
+{
+    return entry->message->expires_ms <= place->now_ms;
+}
+
+static void queue_drop_oldest(struct place *place, struct session *session)
+{
+    struct outgoing_entry entry = queue_pop(place, session);
+    if (is_expired(place, &entry)) {
+        STATS_ADD(&place->stats, dropped_expired, 1);
+    } else {
+        STATS_ADD(&place->stats, dropped_queue_full, 1);
+    }
+    note_finished(place, session, &entry);
+    outgoing_entry_fini(&entry);
+}
+
+static bool queue_has_room(const struct session *session, const struct config_limits *limits, size_t size)
+{
+    const struct outgoing *outgoing = &session->outgoing;
+    return outgoing->queue.count < limits->queued_messages && outgoing->queue_bytes + size <= limits->queued_bytes;
+}
+
+bool session_enqueue(struct place *place, struct session *session, struct outgoing_entry *entry)
+{
+    const struct config_limits *limits = &place->settings->limits;
+    struct outgoing *outgoing = &session->outgoing;
+    size_t size = message_size(entry->message);
+    while (outgoing->queue.count > 0 && is_expired(place, outgoing_at(&outgoing->queue, 0))) {
+        queue_drop_oldest(place, session);
+    }
+    bool fits = limits->queued_messages > 0 && size <= limits->queued_bytes;
+    if (fits && limits->queue_full == QUEUE_DROP_OLDEST) {
+        while (!queue_has_room(session, limits, size)) {
+            queue_drop_oldest(place, session);
+        }
+    }
+    if (!fits || !queue_has_room(session, limits, size)) {
+        STATS_ADD(&place->stats, dropped_queue_full, 1);
+        outgoing_entry_fini(entry);
+        session_update_room(place, session);
+        return false;
+    }
+    if (entry->qos > 0) {
+        entry->seq = outgoing->next_seq;
+    }
+    entry->state = OUTGOING_QUEUED;
+    if (!outgoing_push(&outgoing->queue, entry)) {
+        STATS_ADD(&place->stats, dropped_no_memory, 1);
+        outgoing_entry_fini(entry);
+        return false;
+    }
+    outgoing->next_seq += entry->qos > 0;
+    outgoing->queue_bytes += size;
+    STATS_ADD(&place->stats, queued_messages, 1);
+    STATS_ADD(&place->stats, queued_bytes, size);
+    session_update_room(place, session);
+    return true;
+}
+
+/* --- sending ---------------------------------------------------------------------------------------------------------- */
+
+static bool output_has_room(const struct client *client)
+{
+    return client->out.len < client->place->settings->limits.output_bytes && !client->blocked;
+}
+
+static bool window_has_room(const struct session *session, uint64_t seq)
+{
+    const struct outgoing_ring *window = &session->outgoing.window;
+    return window->count < session->client->window &&
+           (window->count == 0 || seq < outgoing_at(window, 0)->seq + 65535);
+}
+
+/* Send again what an earlier connection left unfinished, in order, as far as output and Receive Maximum take it: what stands
+ * before resend_from has been sent on this connection and is not acknowledged. */
+static void resend(struct place *place, struct session *session)
+{
+    struct client *client = session->client;
+    struct outgoing *outgoing = &session->outgoing;
+    while (outgoing->resend > 0 && output_has_room(client)) {
+        struct outgoing_entry *entry = outgoing_at(&outgoing->window, outgoing->resend_from);
+        if (entry->state == OUTGOING_RESEND) {
+            if (outgoing->resend_from >= client->window) {
+                return; /* [MQTT-3.3.4-9] */
+            }
+            outgoing->resend--;
+            entry->state = OUTGOING_SENT;
+            enum deliver_result result = deliver_send(client, entry, true);
+            if (result != DELIVER_SENT) {
+                if (result == DELIVER_NO_MEMORY) {
+                    return;
+                }
+                session_finish(place, session, outgoing->resend_from);
+                continue; /* the next one has moved here */
+            }
+        } else if (entry->state == OUTGOING_RERELEASE) {
+            outgoing->resend--;
+            entry->state = OUTGOING_RELEASED;
+            reply_ack(client, (struct store_ticket){0, 0}, PACKET_PUBREL, outgoing_packet_id(entry->seq), 0, NULL);
+        }
+        outgoing->resend_from++;
+    }
+}
+
+/* Send the oldest message of the queue. @return false if the connection was given up. */
+static bool send_next(struct place *place, struct session *session)
+{
+    struct outgoing *outgoing = &session->outgoing;
+    struct outgoing_entry entry = queue_pop(place, session);
+    if (is_expired(place, &entry)) {
+        STATS_ADD(&place->stats, dropped_expired, 1);
+        note_finished(place, session, &entry);
+        outgoing_entry_fini(&entry);
+        return true;
+    }
+    if (entry.qos > 0) {
+        entry.state = OUTGOING_SENT;
+        if (!outgoing_push(&outgoing->window, &entry)) {
+            outgoing_entry_fini(&entry);
+            client_doom(session->client);
+            return false;
+        }
+    }
+    enum deliver_result result = deliver_send(session->client, &entry, false);
+    if (result == DELIVER_NO_MEMORY) {
+        return false;
+    }
+    if (entry.qos == 0) {
+        outgoing_entry_fini(&entry);
+    } else if (result == DELIVER_TOO_LARGE) {
+        session_finish(place, session, outgoing->window.count - 1); /* [MQTT-3.1.2-25] */
+    }
+    return true;
+}
+
+void session_pump(struct place *place, struct session *session)
+{
+    struct client *client = session->client;
+    if (client == NULL || client->state != CLIENT_CONNECTED) {
+        return;
+    }
+    struct outgoing *outgoing = &session->outgoing;
+    if (outgoing->resend > 0) {
+        resend(place, session);
+        if (outgoing->resend > 0) {
+            return;
+        }
+    }
+    while (outgoing->queue.count > 0 && output_has_room(client)) {
+        const struct outgoing_entry *next = outgoing_at(&outgoing->queue, 0);
+        if (next->qos > 0 && !window_has_room(session, next->seq)) {
+            break;
+        }
+        if (!send_next(place, session)) {
+            return;
+        }
+    }
+    if (session->walks != NULL && outgoing->queue.count == 0 && output_has_room(client)) {
+        retained_walk_schedule(place, session);
+    }
+    if (session->shared_count > 0 || session->is_full) {
+        session_update_room(place, session);
+    }
+}
+
+void session_resume(struct place *place, struct session *session)
+{
+    session->outgoing.resend_from = 0;
+    session_pump(place, session);
+}
+
+void session_finish(struct place *place, struct session *session, uint32_t at)
+{
+    struct outgoing_entry entry = outgoing_remove(&session->outgoing.window, at);
+    if (at < session->outgoing.resend_from) {
+        session->outgoing.resend_from--;
+    }
+    note_finished(place, session, &entry);
+    outgoing_entry_fini(&entry);
+}
+
+/* --- room ------------------------------------------------------------------------------------------------------------- */
+
+bool session_has_room(const struct session *session)
+{
+    return session->client != NULL && session->client->state == CLIENT_CONNECTED &&
+           session->outgoing.queue.count == 0 && session->outgoing.window.count < session->client->window;
+}
+
+static void count_full(struct session *session, bool is_full)
+{
+    session->is_full = is_full;
+    uint32_t at = 0;
+    for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
+         s = subscription_next(&session->subscriptions, &at)) {
+        subscription_count_full(s, is_full);
+    }
+}
+
+void session_update_room(struct place *place, struct session *session)
+{
+    const struct config_limits *limits = &place->settings->limits;
+    bool is_full = limits->queue_full == QUEUE_REFUSE && session->outgoing.queue.count > 0 &&
+                   (session->outgoing.queue.count >= limits->queued_messages ||
+                    session->outgoing.queue_bytes >= limits->queued_bytes);
+    if (is_full != session->is_full) {
+        count_full(session, is_full);
+    }
+    bool has_room = session_has_room(session);
+    if (session->shared_count == 0 || has_room == session->had_room) {
+        session->had_room = has_room;
+        return;
+    }
+    session->had_room = has_room;
+    uint32_t at = 0;
+    for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
+         s = subscription_next(&session->subscriptions, &at)) {
+        if (s->group != NULL) {
+            share_update(place, s, has_room);
+        }
+    }
+}
+
+/* --- connections ------------------------------------------------------------------------------------------------------ */
+
+void session_set_identity(struct place *place, struct session *session, struct access_identity *identity)
+{
+    if (session->identity != NULL) {
+        struct access *access = place->broker->access;
+        access->provider->forget(access, session->identity);
+        free(session->identity);
+    }
+    session->identity = identity;
+}
+
+void session_set_expiry(struct place *place, struct session *session, uint32_t expiry_s)
+{
+    bool was_durable = session_is_durable(session);
+    session->expiry_s = expiry_s;
+    if (was_durable != session_is_durable(session)) {
+        subscription_set_durable(place, &session->subscriptions, session_is_durable(session));
+    }
+}
+
+void session_attach(struct place *place, struct session *session, struct client *client)
+{
+    TG_ASSERT(session->client == NULL);
+    timer_wheel_stop(place->wheel, &session->timer);
+    will_drop(place, session); /* [MQTT-3.1.3-9] back in time; a new CONNECT brings its own will */
+    session->client = client;
+    client->session = session;
+}
+
+/* QoS 1 that this session was given as a member of a group, and did not acknowledge, goes to another member. [MQTT-4.8.2-5] */
+static void give_back_shared(struct place *place, struct session *session)
+{
+    struct outgoing_ring *rings[] = {&session->outgoing.window, &session->outgoing.queue};
+    for (size_t r = 0; r < 2; r++) {
+        for (uint32_t at = 0; at < rings[r]->count;) {
+            struct outgoing_entry *entry = outgoing_at(rings[r], at);
+            if (entry->shared == NULL || entry->qos != 1 || entry->message == NULL) {
+                at++;
+                continue;
+            }
+            struct share_group *group = entry->shared->group;
+            struct outgoing_entry taken = outgoing_remove(rings[r], at);
+            if (r == 1) {
+                size_t size = message_size(taken.message);
+                session->outgoing.queue_bytes -= size;
+                STATS_ADD(&place->stats, queued_messages, -1);
+                STATS_ADD(&place->stats, queued_bytes, -(uint64_t)size);
+            } else if (taken.state == OUTGOING_RESEND) {
+                session->outgoing.resend--;
+            }
+            struct publication publication;
+            publication_from_message(&publication, taken.message);
+            (void)share_dispatch(place, group, &publication);
+            publication_fini(place, &publication);
+            note_finished(place, session, &taken);
+            outgoing_entry_fini(&taken);
+        }
+    }
+}
+
+/* Nobody is there to be chosen for a group through this session any more. */
+static void leave_groups(struct place *place, struct session *session)
+{
+    uint32_t at = 0;
+    for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
+         s = subscription_next(&session->subscriptions, &at)) {
+        if (s->group != NULL) {
+            share_remove(place, s);
+        }
+    }
+}
+
+/* What is in flight is to be repeated on the next connection. */
+static void mark_unfinished(struct session *session)
+{
+    struct outgoing *outgoing = &session->outgoing;
+    outgoing->resend = 0;
+    outgoing->resend_from = 0;
+    for (uint32_t at = 0; at < outgoing->window.count; at++) {
+        struct outgoing_entry *entry = outgoing_at(&outgoing->window, at);
+        entry->state = entry->message != NULL ? OUTGOING_RESEND : OUTGOING_RERELEASE;
+        outgoing->resend++;
+    }
+}
+
+void session_detach(struct place *place, struct session *session, bool with_will)
+{
+    if (!with_will) {
+        will_drop(place, session);
+    } else if (session->will != NULL && session->expiry_s > 0) {
+        uint32_t delay_s = session->will->delay_s < session->expiry_s ? session->will->delay_s : session->expiry_s;
+        if (delay_s > 0) {
+            will_arm(place, session, delay_s);
+        } else {
+            will_publish(place, session);
+        }
+    }
+    if (session->expiry_s == 0) {
+        session_end(place, session); /* publishes the will */
+        return;
+    }
+    mark_unfinished(session);
+    session_update_room(place, session);
+    if (session->shared_count > 0 && place->settings->limits.shared_redeliver_on_disconnect) {
+        give_back_shared(place, session);
+    }
+    if (session->expiry_s != SESSION_NEVER_EXPIRES) {
+        timer_wheel_set(place->wheel, &session->timer, place->now_ms + (uint64_t)session->expiry_s * 1000);
+    }
+}
+
+static void ring_clear(struct outgoing_ring *ring)
+{
+    while (ring->count > 0) {
+        struct outgoing_entry entry = outgoing_pop(ring);
+        outgoing_entry_fini(&entry);
+    }
+    outgoing_ring_fini(ring);
+}
+
+/* Free all state but the session itself. */
+static void clear(struct place *place, struct session *session)
+{
+    timer_wheel_stop(place->wheel, &session->timer);
+    will_drop(place, session);
+    retained_walk_clear(place, session);
+    if (session->is_full) {
+        count_full(session, false);
+    }
+    subscription_clear(place, &session->subscriptions);
+    STATS_ADD(&place->stats, queued_messages, -(uint64_t)session->outgoing.queue.count);
+    STATS_ADD(&place->stats, queued_bytes, -(uint64_t)session->outgoing.queue_bytes);
+    ring_clear(&session->outgoing.window);
+    ring_clear(&session->outgoing.queue);
+    session->outgoing = (struct outgoing){.next_seq = session->outgoing.next_seq};
+    packet_ids_free(session->received);
+    session->received = NULL;
+    session->shared_count = 0;
+    session->restricted = 0;
+}
+
+void session_reset(struct place *place, struct session *session)
+{
+    will_publish(place, session);
+    if (session->shared_count > 0) {
+        leave_groups(place, session);
+        give_back_shared(place, session);
+    }
+    if (session_is_durable(session)) {
+        struct store_operation operation = {.kind = STORE_SESSION_END, .session = session->hash};
+        (void)store_submit(place->broker->store, &operation);
+    }
+    clear(place, session);
+    session->expiry_s = 0;
+}
+
+void session_end(struct place *place, struct session *session)
+{
+    TG_ASSERT(session->client == NULL);
+    session_reset(place, session);
+    session->ended = true;
+    if (directory_remove(place->broker->directory, session)) {
+        session_free(place, session);
+    }
+}
+
+void session_free(struct place *place, struct session *session)
+{
+    clear(place, session);
+    session_set_identity(place, session, NULL);
+    STATS_ADD(&place->stats, sessions, -1);
+    free(session);
+}
