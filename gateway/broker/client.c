@@ -13,6 +13,7 @@
 #include "gateway/base/log.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
+#include "gateway/broker/local_client.h"
 #include "gateway/broker/message.h"
 #include "gateway/broker/outgoing.h"
 #include "gateway/broker/route.h"
@@ -214,7 +215,9 @@ void client_close(struct client *client, uint8_t reason_code, const char *why)
     if (client->state == CLIENT_CLOSING) {
         return;
     }
-    if (client->state == CLIENT_CONNECTED) {
+    if (client->is_local) {
+        local_note_end(client, reason_code, why);
+    } else if (client->state == CLIENT_CONNECTED) {
         if (client->version == MQTT_5_0) {
             append_disconnect(client, reason_code, why);
         }

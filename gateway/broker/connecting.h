@@ -36,6 +36,8 @@ struct connecting { /* owner: the client's place */
     bool expiry_changed;      /* the Session Expiry Interval in force is not what was asked for */
     bool keep_alive_changed;
     bool wants_response_information;
+    bool keeps_qos0;          /* see struct local_options */
+    struct access_identity *identity; /* owned: whose session it will be, if that is known beforehand */
     uint8_t *auth_data;       /* owned: data of the client's last AUTH */
     uint8_t *final_data;      /* owned: the server's last authentication data, for CONNACK */
     size_t final_data_len;

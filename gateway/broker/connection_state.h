@@ -23,6 +23,7 @@ struct aliases_in;
 struct aliases_out;
 struct auth_method;
 struct connecting;
+struct local_options;
 struct parked_ack;
 struct session;
 
@@ -80,6 +81,7 @@ struct client { /* owner: the place's thread */
     bool is_parked;                /* stands in the place's list */
     bool blocked;                  /* the transport takes no more */
     bool close_asked;              /* ops->close was called */
+    bool is_local;                 /* its transport is a struct local: messages are handed over, not encoded */
     bool doomed;                   /* out of memory: to be closed at the end of the turn */
     bool problem_information;      /* Request Problem Information is not 0 */
     bool re_authenticating;
@@ -148,6 +150,10 @@ void connecting_cancel(struct client *client);
 /** Acquisition of a session has come to an end (directory.h): SESSION is attached to no client yet; NULL: refused with REASON_CODE. */
 void connecting_acquired(struct client *client, struct session *session, bool present, uint8_t reason_code,
                          const char *why);
+
+/** Begin to open CLIENT, which is local, without a packet. IDENTITY is taken. @return false without memory; IDENTITY is freed, CLIENT stays. */
+bool connecting_open_local(struct client *client, const struct local_options *options,
+                           struct access_identity *identity);
 
 /** The acquisition that CLIENT, which is connecting, waits for; NULL: none. */
 void connecting_set_pending(struct client *client, struct acquire *pending);

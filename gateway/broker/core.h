@@ -28,6 +28,7 @@ struct batch;
 struct client;
 struct directory;
 struct gather;
+struct place_wait;
 struct retained;
 struct retained_walk;
 struct store;
@@ -56,6 +57,8 @@ struct place { /* owner: its thread, but for mailbox and stats */
     struct client *clients;        /* all connections; linked by next and prev */
     struct client *parked;         /* clients with parked acknowledgements; linked by parked_next */
     struct retained_walk *walks;   /* walks that can go on now */
+    struct place_wait *waits;      /* oldest first */
+    struct place_wait *last_wait;
     struct batch *batches[INDEX_PLACES_MAX]; /* publications for other places, not posted yet */
     struct batch *spare_batches;
     uint32_t spare_batch_count;

@@ -7,6 +7,8 @@
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/handover.h"
+#include "gateway/broker/local.h"
+#include "gateway/broker/local_client.h"
 #include "gateway/broker/message.h"
 #include "gateway/broker/outgoing.h"
 #include "gateway/broker/publication.h"
@@ -34,6 +36,9 @@ struct publish_parts {
     struct publish_head head;
     struct bytes payload;
     const struct outq_shared *shared_payload; /* NULL: copy it */
+    const uint32_t *ids;                      /* Subscription Identifiers */
+    uint32_t id_count;
+    uint64_t seq;                             /* of the session, for QoS > 0 */
 };
 
 /* Let HEAD use an alias, if CLIENT takes them and the packet stays small enough. */
@@ -49,7 +54,7 @@ static void apply_alias(struct client *client, struct publish_head *head, size_t
     }
 }
 
-static enum deliver_result write_publish(struct client *client, struct publish_parts *parts)
+static enum deliver_result write_encoded(struct client *client, struct publish_parts *parts)
 {
     struct place *place = client->place;
     struct publish_head *head = &parts->head;
@@ -85,14 +90,61 @@ static enum deliver_result write_publish(struct client *client, struct publish_p
     return DELIVER_SENT;
 }
 
-/* Encode the COUNT identifiers at IDS. What does not fit is left out; a client has few subscriptions that overlap. */
-static struct bytes encode_ids(uint8_t *buf, const uint32_t *ids, uint32_t count)
+/* With identifiers; what of them does not fit is left out: a client has few subscriptions that overlap. */
+static __attribute__((noinline)) enum deliver_result write_with_ids(struct client *client,
+                                                                    struct publish_parts *parts)
 {
+    uint8_t buf[IDS_BYTES_MAX];
     size_t len = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        len += property_encode_subscription_identifier(buf + len, IDS_BYTES_MAX - len, ids[i]);
+    for (uint32_t i = 0; i < parts->id_count; i++) {
+        len += property_encode_subscription_identifier(buf + len, sizeof(buf) - len, parts->ids[i]);
     }
-    return (struct bytes){buf, len};
+    parts->head.subscription_ids = (struct bytes){buf, len};
+    return write_encoded(client, parts);
+}
+
+static enum deliver_result hand_over(struct client *client, const struct publish_parts *parts)
+{
+    const struct publish_head *head = &parts->head;
+    struct local_message message = {
+        .topic = head->topic,
+        .payload = parts->payload,
+        .properties = head->forwarded_properties,
+        .seq = parts->seq,
+        .expiry_s = head->message_expiry_interval_s,
+        .has_expiry = head->has_message_expiry,
+        .retain = head->retain,
+        .is_repeated = head->dup,
+        .qos = head->qos,
+        .ids = parts->ids,
+        .id_count = parts->id_count,
+    };
+    local_deliver(client, &message);
+    STATS_ADD(&client->place->stats, publish_sent[head->qos], 1);
+    STATS_ADD(&client->place->stats, publish_bytes_sent, parts->payload.len);
+    return DELIVER_SENT;
+}
+
+static enum deliver_result write_publish(struct client *client, struct publish_parts *parts)
+{
+    if (__builtin_expect(client->is_local, 0)) {
+        return hand_over(client, parts);
+    }
+    if (__builtin_expect(parts->id_count > 0, 0)) {
+        return write_with_ids(client, parts);
+    }
+    return write_encoded(client, parts);
+}
+
+static void set_ids(struct publish_parts *parts, const struct outgoing_entry *entry)
+{
+    if (entry->more != NULL) {
+        parts->ids = entry->more->ids;
+        parts->id_count = entry->more->count;
+    } else if (entry->subscription_id != 0) {
+        parts->ids = &entry->subscription_id;
+        parts->id_count = 1;
+    }
 }
 
 enum deliver_result deliver_send(struct client *client, const struct outgoing_entry *entry, bool dup)
@@ -107,13 +159,9 @@ enum deliver_result deliver_send(struct client *client, const struct outgoing_en
                  .forwarded_properties = message_properties(message),
                  .payload_len = message->payload_len},
         .payload = message_payload(message),
+        .seq = entry->qos > 0 ? entry->seq : 0,
     };
-    uint8_t ids[IDS_BYTES_MAX];
-    if (entry->more != NULL) {
-        parts.head.subscription_ids = encode_ids(ids, entry->more->ids, entry->more->count);
-    } else if (entry->subscription_id != 0) {
-        parts.head.subscription_ids = encode_ids(ids, &entry->subscription_id, 1);
-    }
+    set_ids(&parts, entry);
     if (message->expires_ms != MESSAGE_NEVER_EXPIRES) {
         uint32_t remaining_s = publication_remaining_s(message->expires_ms, client->place->now_ms);
         parts.head.has_message_expiry = true; /* [MQTT-3.3.2-6] */
@@ -149,11 +197,11 @@ static bool send_shared_encoding(struct client *client, struct publication *publ
 static void deliver_qos0(struct place *place, struct publication *publication, struct client *client,
                          const struct delivery *d)
 {
-    if (client->out.len >= place->settings->limits.output_bytes) {
+    if (client->out.len >= place->settings->limits.output_bytes || (client->is_local && client->blocked)) {
         STATS_ADD(&place->stats, dropped_output_full, 1);
         return;
     }
-    if (publication->is_fan_out && d->id_count == 0 && client->aliases_out == NULL &&
+    if (publication->is_fan_out && d->id_count == 0 && client->aliases_out == NULL && !client->is_local &&
         send_shared_encoding(client, publication, d->retain)) {
         return;
     }
@@ -163,16 +211,12 @@ static void deliver_qos0(struct place *place, struct publication *publication, s
                  .forwarded_properties = publication->properties,
                  .payload_len = publication->payload.len},
         .payload = publication->payload,
+        .ids = d->ids,
+        .id_count = d->id_count,
     };
     if (publication->expires_ms != MESSAGE_NEVER_EXPIRES) {
         parts.head.has_message_expiry = true;
         parts.head.message_expiry_interval_s = publication_remaining_s(publication->expires_ms, place->now_ms);
-    }
-    if (__builtin_expect(d->id_count > 0, 0)) {
-        uint8_t ids[IDS_BYTES_MAX];
-        parts.head.subscription_ids = encode_ids(ids, d->ids, d->id_count);
-        (void)write_publish(client, &parts);
-        return;
     }
     (void)write_publish(client, &parts);
 }
@@ -229,6 +273,7 @@ static bool send_now(struct place *place, struct publication *publication, struc
                  .forwarded_properties = publication->properties,
                  .payload_len = publication->payload.len},
         .payload = publication->payload,
+        .seq = entry->seq,
     };
     if (publication->expires_ms != MESSAGE_NEVER_EXPIRES) {
         parts.head.has_message_expiry = true;
@@ -237,15 +282,8 @@ static bool send_now(struct place *place, struct publication *publication, struc
     if (publication->is_fan_out && publication->payload.len >= SHARE_PAYLOAD_BYTES) {
         parts.shared_payload = publication_shared_payload(place, publication);
     }
-    enum deliver_result result;
-    if (__builtin_expect(entry->subscription_id != 0, 0)) {
-        uint8_t ids[IDS_BYTES_MAX];
-        parts.head.subscription_ids = entry->more != NULL ? encode_ids(ids, entry->more->ids, entry->more->count)
-                                                          : encode_ids(ids, &entry->subscription_id, 1);
-        result = write_publish(client, &parts);
-    } else {
-        result = write_publish(client, &parts);
-    }
+    set_ids(&parts, entry);
+    enum deliver_result result = write_publish(client, &parts);
     if (result == DELIVER_TOO_LARGE) {
         session_finish(place, session, outgoing->window.count - 1);
     }
@@ -279,6 +317,9 @@ static void deliver(struct place *place, struct publication *publication, const 
 {
     struct session *session = d->session;
     uint8_t qos = publication->qos < d->qos ? publication->qos : d->qos; /* [MQTT-3.8.4-8] */
+    if (session->keeps_qos0 && qos == 0) {
+        qos = 1;
+    }
     if (qos > 0) {
         deliver_queued(place, publication, d, qos);
         return;

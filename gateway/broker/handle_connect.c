@@ -9,6 +9,8 @@
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/directory.h"
+#include "gateway/broker/local.h"
+#include "gateway/broker/local_client.h"
 #include "gateway/broker/message.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/topic_rules.h"
@@ -41,6 +43,7 @@ void connecting_cancel(struct client *client)
     struct connecting *connecting = client->connecting;
     if (connecting != NULL) {
         struct access *access = client->place->broker->access;
+        session_identity_free(client->place, connecting->identity);
         if (connecting->access_asked || connecting->access.state != NULL) {
             access->provider->cancel(access, &connecting->access);
         }
@@ -327,6 +330,37 @@ void handle_connect(struct client *client, struct bytes body)
     connecting_ask(client);
 }
 
+bool connecting_open_local(struct client *client, const struct local_options *options,
+                           struct access_identity *identity)
+{
+    struct connecting *connecting = calloc(1, sizeof(*connecting) + options->client_id.len);
+    if (connecting == NULL || (options->client_id.len == 0 && !assign_id(connecting))) {
+        session_identity_free(client->place, identity);
+        free(connecting);
+        return false;
+    }
+    connecting->client = client;
+    connecting->identity = identity;
+    client->connecting = connecting;
+    if (options->client_id.len > 0) {
+        memcpy(connecting->bytes, options->client_id.data, options->client_id.len);
+        connecting->access.client_id = (struct bytes){connecting->bytes, options->client_id.len};
+    } else {
+        connecting->access.client_id = bytes_from_string(connecting->assigned_id);
+    }
+    struct connect *c = &connecting->connect;
+    c->version = MQTT_5_0;
+    c->clean_start = options->clean_start;
+    c->properties.session_expiry_interval_s = options->expiry_s;
+    properties_set(&c->properties, PROPERTY_SESSION_EXPIRY_INTERVAL);
+    connecting->keeps_qos0 = options->keeps_qos0;
+    client->version = MQTT_5_0;
+    client->window = options->window;
+    client->qos_max = 1;
+    acquire_session(client);
+    return true;
+}
+
 /* --- the session --------------------------------------------------------------------------------------------------------- */
 
 static void acquire_session(struct client *client)
@@ -347,8 +381,11 @@ static bool set_identity(struct client *client, struct session *session)
 {
     struct connecting *connecting = client->connecting;
     struct bytes user_name = connecting->access.user_name;
-    struct access_identity *identity = NULL;
-    if (!client->place->broker->access->allows_all) {
+    struct access_identity *identity = connecting->identity;
+    connecting->identity = NULL;
+    if (identity != NULL) {
+        identity->client_id = session_client_id(session);
+    } else if (!client->place->broker->access->allows_all) {
         identity = calloc(1, sizeof(*identity) + user_name.len);
         if (identity == NULL) {
             return false;
@@ -440,6 +477,7 @@ void connecting_acquired(struct client *client, struct session *session, bool pr
     session_attach(place, session, client);
     session->version = client->version;
     session->epoch++;
+    session->keeps_qos0 = connecting->keeps_qos0;
     uint32_t wanted_s = wanted_expiry_s(c);
     uint32_t max_s = place->settings->limits.session_expiry_s_max;
     connecting->expiry_changed = wanted_s > max_s;
@@ -569,10 +607,19 @@ void connecting_finish(struct client *client)
     struct place *place = client->place;
     struct session *session = client->session;
     log_connected(client);
-    send_connack(client);
+    bool session_present = client->connecting->session_present;
+    if (!client->is_local) {
+        send_connack(client);
+    }
     connecting_free(client);
     STATS_ADD(&place->stats, connects_accepted, 1);
     client_connected(client);
+    if (client->is_local) {
+        local_opened(client, session_present);
+        if (client->state != CLIENT_CONNECTED) {
+            return;
+        }
+    }
     session_resume(place, session);
     session_update_room(place, session);
     client_resume_input(client);

@@ -6,10 +6,10 @@
 #include "gateway/broker/core.h"
 #include "gateway/broker/message.h"
 #include "gateway/broker/packet_ids.h"
+#include "gateway/broker/place_publish.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/route.h"
 #include "gateway/broker/session.h"
-#include "gateway/broker/topic_rules.h"
 #include "gateway/store/store.h"
 #include "protocol/publish.h"
 
@@ -70,30 +70,15 @@ static uint8_t check_packet(const struct client *client, const struct publish *p
 /* What is wrong with this message alone; the connection stays. */
 static uint8_t check_message(const struct client *client, const struct publish *p, const char **why)
 {
-    const struct place *place = client->place;
-    if (!topic_is_within_levels(p->topic, place->settings->limits.filter_levels)) {
-        *why = "topic has too many levels";
-        return REASON_TOPIC_NAME_INVALID;
-    }
-    if (topic_is_reserved(p->topic)) {
-        *why = "topic is reserved for the server";
-        return REASON_NOT_AUTHORIZED;
-    }
-    if (place->settings->limits.check_payload_format && !publish_payload_is_valid(p)) {
-        *why = "payload is not the UTF-8 it is said to be";
-        return REASON_PAYLOAD_FORMAT_INVALID;
-    }
-    struct access *access = place->broker->access;
-    if (!access->allows_all &&
-        !access->provider->may_publish(access, client->session->identity, p->topic, p->retain)) {
-        *why = "not allowed to publish to this topic";
-        return REASON_NOT_AUTHORIZED;
-    }
-    if ((p->qos > 0 || p->retain) && !store_admit(place->broker->store, p->topic.len + p->payload.len)) {
-        *why = "store is full";
-        return REASON_QUOTA_EXCEEDED;
-    }
-    return REASON_SUCCESS;
+    struct place_publication publication = {
+        .topic = p->topic,
+        .payload = p->payload,
+        .qos = p->qos,
+        .retain = p->retain,
+        .is_utf8 = properties_has(&p->properties, PROPERTY_PAYLOAD_FORMAT_INDICATOR) &&
+                   p->properties.payload_format_indicator == 1,
+    };
+    return publish_check(client->place, client->session->identity, &publication, why);
 }
 
 static void answer(struct client *client, const struct publish *p, struct store_ticket ticket, uint8_t reason_code,
@@ -125,13 +110,7 @@ static void refuse(struct client *client, const struct publish *p, uint8_t reaso
 static struct store_ticket submit(struct client *client, const struct publish *p, struct publication *publication)
 {
     struct place *place = client->place;
-    struct store_ticket ticket = {0, 0};
-    if (publication->retain || (publication->qos > 0 && publication->durable != 0)) {
-        struct store_operation operation = {.kind = STORE_PUBLISH,
-                                            .session = client->session->hash,
-                                            .message = publication_message(place, publication)};
-        ticket = store_submit(place->broker->store, &operation);
-    }
+    struct store_ticket ticket = publish_submit(place, publication);
     if (p->qos == 2 && session_is_durable(client->session)) {
         struct store_operation operation = {
             .kind = STORE_QOS2_RECEIVED, .session = client->session->hash, .packet_id = p->packet_id};

@@ -101,7 +101,7 @@ void handover_hold(struct place *place, struct subscription *subscription, struc
     struct handover *handover = subscription->holding;
     const struct config_limits *limits = &place->settings->limits;
     uint8_t qos = publication->qos < subscription->qos ? publication->qos : subscription->qos;
-    if (qos == 0 && !limits->queue_qos0) {
+    if (qos == 0 && !limits->queue_qos0 && !handover->session->keeps_qos0) {
         return; /* nobody is connected to the session right now */
     }
     struct message *message = publication_message(place, publication);

@@ -24,6 +24,9 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/index.h \
 	gateway/broker/level_table.c \
 	gateway/broker/level_table.h \
+	gateway/broker/local.c \
+	gateway/broker/local.h \
+	gateway/broker/local_client.h \
 	gateway/broker/mail.c \
 	gateway/broker/mail.h \
 	gateway/broker/message.c \
@@ -37,6 +40,8 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/place.c \
 	gateway/broker/place.h \
 	gateway/broker/place_init.h \
+	gateway/broker/place_publish.c \
+	gateway/broker/place_publish.h \
 	gateway/broker/publication.c \
 	gateway/broker/publication.h \
 	gateway/broker/rcu.c \
@@ -55,6 +60,8 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/share.c \
 	gateway/broker/share.h \
 	gateway/broker/stats.h \
+	gateway/broker/subscribe_one.c \
+	gateway/broker/subscribe_one.h \
 	gateway/broker/subscription.c \
 	gateway/broker/subscription.h \
 	gateway/broker/sys.c \

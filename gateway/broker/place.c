@@ -8,7 +8,9 @@
 #include "gateway/broker/core.h"
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/directory.h"
+#include "gateway/broker/local_client.h"
 #include "gateway/broker/place_init.h"
+#include "gateway/broker/place_publish.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/retained_walk.h"
 #include "gateway/broker/route.h"
@@ -185,6 +187,9 @@ static void finish_turn(struct client *client)
     if (client->out.len > 0 && !client->blocked && !client->close_asked) {
         ops->flush(transport);
     }
+    if (client->is_local) {
+        local_end_turn(client);
+    }
     if (close) {
         client->close_asked = true;
         ops->close(transport);
@@ -208,6 +213,7 @@ bool place_end_turn(struct place *place)
     if (atomic_load_explicit(&place->store_moved, memory_order_relaxed)) {
         atomic_store(&place->store_moved, false);
         reply_release_parked(place);
+        place_release_waits(place);
     }
     bool more = classify_again(place);
     more |= place->walks != NULL && retained_walk_run(place);

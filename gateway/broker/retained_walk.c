@@ -6,6 +6,7 @@
 #include "gateway/broker/core.h"
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/index.h"
+#include "gateway/broker/local_client.h"
 #include "gateway/broker/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/session.h"
@@ -156,7 +157,11 @@ bool retained_walk_run(struct place *place)
         walk->is_scheduled = false;
         if (run_slice(place, walk)) {
             if (walk->cursor.done) {
-                retained_walk_drop(place, walk->session, walk->subscription);
+                struct session *session = walk->session;
+                retained_walk_drop(place, session, walk->subscription);
+                if (session->walks == NULL && session->client->is_local) {
+                    local_synced(session->client);
+                }
             } else {
                 walk->is_scheduled = true;
                 walk->place_next = place->walks;

@@ -293,13 +293,18 @@ void session_update_room(struct place *place, struct session *session)
 
 /* --- connections ------------------------------------------------------------------------------------------------------ */
 
+void session_identity_free(struct place *place, struct access_identity *identity)
+{
+    if (identity != NULL) {
+        struct access *access = place->broker->access;
+        access->provider->forget(access, identity);
+        free(identity);
+    }
+}
+
 void session_set_identity(struct place *place, struct session *session, struct access_identity *identity)
 {
-    if (session->identity != NULL) {
-        struct access *access = place->broker->access;
-        access->provider->forget(access, session->identity);
-        free(session->identity);
-    }
+    session_identity_free(place, session->identity);
     session->identity = identity;
 }
 

@@ -40,6 +40,7 @@ struct session { /* owner: the place it is at */
     uint8_t version;         /* enum mqtt_version of the last connection */
     uint8_t restricted;      /* how many subscriptions are ACCESS_SOME, saturating */
     bool is_full;            /* counted as full in its filters (queue_full = refuse) */
+    bool keeps_qos0;         /* QoS 0 is treated as QoS 1 (local.h) */
     bool had_room;           /* what its shared groups were told last */
     uint16_t client_id_len;
     uint32_t epoch;          /* of its last acquisition */
@@ -97,6 +98,9 @@ void session_reset(struct place *place, struct session *session);
 
 /** Let the session belong to IDENTITY (taken, may be NULL) from now on. */
 void session_set_identity(struct place *place, struct session *session, struct access_identity *identity);
+
+/** Free IDENTITY with its rules; NULL is a no-op. */
+void session_identity_free(struct place *place, struct access_identity *identity);
 
 /** Set the Session Expiry Interval and say in the index whether subscriptions are durable now. */
 void session_set_expiry(struct place *place, struct session *session, uint32_t expiry_s);

@@ -1,0 +1,170 @@
+#include "gateway/broker/place_publish.h"
+
+#include "gateway/access/access.h"
+#include "gateway/broker/core.h"
+#include "gateway/broker/message.h"
+#include "gateway/broker/publication.h"
+#include "gateway/broker/retained.h"
+#include "gateway/broker/route.h"
+#include "gateway/broker/topic_rules.h"
+#include "protocol/reason.h"
+#include "protocol/topic.h"
+#include "protocol/utf8.h"
+
+uint8_t publish_check(struct place *place, const struct access_identity *identity, const struct place_publication *p,
+                      const char **why)
+{
+    const struct config_limits *limits = &place->settings->limits;
+    if (!topic_is_within_levels(p->topic, limits->filter_levels)) {
+        *why = "topic has too many levels";
+        return REASON_TOPIC_NAME_INVALID;
+    }
+    if (topic_is_reserved(p->topic)) {
+        *why = "topic is reserved for the server";
+        return REASON_NOT_AUTHORIZED;
+    }
+    if (p->is_utf8 && limits->check_payload_format && !utf8_is_valid_text(p->payload)) {
+        *why = "payload is not the UTF-8 it is said to be";
+        return REASON_PAYLOAD_FORMAT_INVALID;
+    }
+    struct access *access = place->broker->access;
+    if (!access->allows_all && !access->provider->may_publish(access, identity, p->topic, p->retain)) {
+        *why = "not allowed to publish to this topic";
+        return REASON_NOT_AUTHORIZED;
+    }
+    if ((p->qos > 0 || p->retain) && !store_admit(place->broker->store, p->topic.len + p->payload.len)) {
+        *why = "store is full";
+        return REASON_QUOTA_EXCEEDED;
+    }
+    return REASON_SUCCESS;
+}
+
+struct store_ticket publish_submit(struct place *place, struct publication *publication)
+{
+    if (!publication->retain && (publication->qos == 0 || publication->durable == 0)) {
+        return (struct store_ticket){0, 0};
+    }
+    struct store_operation operation = {.kind = STORE_PUBLISH, .message = publication_message(place, publication)};
+    return store_submit(place->broker->store, &operation);
+}
+
+/* What a PUBLISH packet is checked for while it is decoded. */
+static uint8_t check_fields(const struct place *place, const struct place_publication *p, const char **why)
+{
+    const struct config_limits *limits = &place->settings->limits;
+    if (!topic_name_is_valid(p->topic)) {
+        *why = "topic name is not valid";
+        return REASON_TOPIC_NAME_INVALID;
+    }
+    if (p->qos > limits->qos_max) {
+        *why = "QoS is above the Maximum QoS";
+        return REASON_QOS_NOT_SUPPORTED;
+    }
+    if (p->retain && !limits->retain_available) {
+        *why = "retained messages are not available";
+        return REASON_RETAIN_NOT_SUPPORTED;
+    }
+    if (p->payload.len + p->topic.len + p->properties.len > limits->packet_bytes) {
+        *why = "message exceeds the Maximum Packet Size";
+        return REASON_PACKET_TOO_LARGE;
+    }
+    return REASON_SUCCESS;
+}
+
+struct place_published place_publish(struct place *place, const struct place_publication *p)
+{
+    struct place_published result = {0};
+    result.reason_code = check_fields(place, p, &result.why);
+    if (result.reason_code == REASON_SUCCESS) {
+        result.reason_code = publish_check(place, p->identity, p, &result.why);
+    }
+    if (result.reason_code != REASON_SUCCESS) {
+        return result;
+    }
+    STATS_ADD(&place->stats, publish_received[p->qos], 1);
+    STATS_ADD(&place->stats, publish_bytes_received, p->payload.len);
+    struct publication publication = {
+        .topic = p->topic,
+        .payload = p->payload,
+        .properties = p->properties,
+        .expires_ms = p->has_expiry ? place->now_ms + (uint64_t)p->expiry_s * 1000 : MESSAGE_NEVER_EXPIRES,
+        .qos = p->qos,
+        .retain = p->retain,
+    };
+    result.reason_code = route_publish(place, &publication, &result.matched);
+    if (result.reason_code != REASON_SUCCESS) {
+        result.why = "no room for the message";
+    } else {
+        result.ticket = publish_submit(place, &publication);
+    }
+    publication_fini(place, &publication);
+    return result;
+}
+
+/* --- waiting --------------------------------------------------------------------------------------------------------------- */
+
+void place_await(struct place *place, struct place_wait *wait, struct store_ticket ticket)
+{
+    wait->ticket = ticket;
+    wait->next = NULL;
+    wait->prev = NULL;
+    if (store_is_done(place->broker->store, ticket)) {
+        wait->done(wait);
+        return;
+    }
+    wait->prev = place->last_wait;
+    if (wait->prev != NULL) {
+        wait->prev->next = wait;
+    } else {
+        place->waits = wait;
+    }
+    place->last_wait = wait;
+}
+
+static bool is_waiting(const struct place *place, const struct place_wait *wait)
+{
+    return place->waits == wait || wait->prev != NULL;
+}
+
+void place_await_cancel(struct place *place, struct place_wait *wait)
+{
+    if (!is_waiting(place, wait)) {
+        return;
+    }
+    if (wait->prev != NULL) {
+        wait->prev->next = wait->next;
+    } else {
+        place->waits = wait->next;
+    }
+    if (wait->next != NULL) {
+        wait->next->prev = wait->prev;
+    } else {
+        place->last_wait = wait->prev;
+    }
+    wait->next = NULL;
+    wait->prev = NULL;
+}
+
+void place_release_waits(struct place *place)
+{
+    while (place->waits != NULL && store_is_done(place->broker->store, place->waits->ticket)) {
+        struct place_wait *wait = place->waits;
+        place_await_cancel(place, wait);
+        wait->done(wait);
+    }
+}
+
+struct message *place_retained(struct place *place, struct bytes topic)
+{
+    return retained_get(place->broker->retained, topic, place->now_ms);
+}
+
+uint64_t place_now_ms(const struct place *place)
+{
+    return place->now_ms;
+}
+
+uint64_t place_wall_ms(const struct place *place)
+{
+    return place->wall_ms;
+}

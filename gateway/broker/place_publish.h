@@ -1,0 +1,79 @@
+/**
+ * Publishing, and reading retained values, without a connection: what HTTP routes use.
+ *
+ * All functions: the place's thread.
+ */
+#ifndef GATEWAY_BROKER_PLACE_PUBLISH_H
+#define GATEWAY_BROKER_PLACE_PUBLISH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/store/store.h"
+#include "protocol/bytes.h"
+
+struct access_identity;
+struct message;
+struct place;
+struct publication;
+
+struct place_publication { /* all of it borrowed for the call */
+    struct bytes topic;      /* checked: any bytes will do */
+    struct bytes payload;
+    struct bytes properties; /* encoded entries that travel on, valid */
+    bool has_expiry;
+    uint32_t expiry_s;
+    uint8_t qos;
+    bool retain;
+    bool is_utf8;            /* Payload Format Indicator 1 is among the properties */
+    const struct access_identity *identity; /* NULL if access allows all */
+};
+
+struct place_published {
+    uint8_t reason_code;        /* 0; >= 0x80: refused, nothing happened */
+    const char *why;            /* static, if refused */
+    bool matched;               /* somebody is interested */
+    struct store_ticket ticket; /* what a confirmation must wait for: place_await() */
+};
+
+/** Publish as a client would, with all checks: topic, rights, limits, payload format. The place's thread. */
+struct place_published place_publish(struct place *place, const struct place_publication *publication);
+
+/** Waits for a ticket. Embedded in its owner, not to be touched while it waits. owner: the place's thread */
+struct place_wait {
+    struct place_wait *next;
+    struct place_wait *prev;
+    struct store_ticket ticket;
+    void (*done)(struct place_wait *wait); /* called once, on the place's thread; may call the broker */
+};
+
+/** Call WAIT->done() when TICKET is done: at once if it is. */
+void place_await(struct place *place, struct place_wait *wait, struct store_ticket ticket);
+
+/** Wait no more; a no-op if it is done. */
+void place_await_cancel(struct place *place, struct place_wait *wait);
+
+/** The retained value of TOPIC; returns owned (message_unref()), NULL: none. It is not checked whether anybody may read it. */
+struct message *place_retained(struct place *place, struct bytes topic);
+
+/** Monotonic and wall-clock ms of this turn. */
+uint64_t place_now_ms(const struct place *place);
+uint64_t place_wall_ms(const struct place *place);
+
+/* --- for this folder ------------------------------------------------------------------------------------------------------ */
+
+/**
+ * May this be published? Topic levels, reserved topics, payload format, rights, room in the store.
+ * @return a reason code with *WHY (static); 0: yes
+ */
+uint8_t publish_check(struct place *place, const struct access_identity *identity, const struct place_publication *p,
+                      const char **why);
+
+/** What a confirmation of PUBLICATION, which was routed, waits for. */
+struct store_ticket publish_submit(struct place *place, struct publication *publication);
+
+/** Call those whose ticket is done. */
+void place_release_waits(struct place *place);
+
+#endif
