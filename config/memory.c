@@ -9,9 +9,7 @@
  */
 #include "config/memory.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,14 +31,17 @@ static const struct hierarchy hierarchies[] = {
     {"cgroup", "memory", {"memory.limit_in_bytes", NULL}},
 };
 
-/** Open ROOT/PATH; NULL if that can't be done. */
-static FILE *open_below(const char *root, const char *path)
+/** Open the file whose path is these parts, one behind the other; NULL if that can't be done. */
+static FILE *open_path(const char *root, const char *folder, const char *group, const char *name)
 {
-    char whole[PATH_MAX];
+    FILE *file = NULL;
+    char *path;
 
-    if (snprintf(whole, sizeof(whole), "%s/%s", root, path) >= (int)sizeof(whole))
+    if (asprintf(&path, "%s%s%s/%s", root, folder, group, name) < 0)
         return NULL;
-    return fopen(whole, "re");
+    file = fopen(path, "re");
+    free(path);
+    return file;
 }
 
 static uint64_t lesser(uint64_t a, uint64_t b)
@@ -51,7 +52,7 @@ static uint64_t lesser(uint64_t a, uint64_t b)
 /** RAM of the machine; UINT64_MAX if it does not tell. */
 static uint64_t machine_bytes(const char *root)
 {
-    FILE *file = open_below(root, "proc/meminfo");
+    FILE *file = open_path(root, "/proc", "", "meminfo");
     uint64_t kib = 0;
     char line[256];
 
@@ -65,15 +66,12 @@ static uint64_t machine_bytes(const char *root)
     return kib == 0 || kib > UINT64_MAX / 1024 ? UINT64_MAX : kib * 1024;
 }
 
-/** The number in FILE of the folder; UINT64_MAX if there is none ("max", or no such file). */
-static uint64_t limit_in(const char *root, const char *folder, const char *name)
+/** The limit that the file NAME of a group states; UINT64_MAX if there is none ("max", or no such file). */
+static uint64_t limit_in(const char *root, const char *mount, const char *group, const char *name)
 {
-    char path[PATH_MAX];
     uint64_t bytes = UINT64_MAX;
-    FILE *file = NULL;
+    FILE *file = open_path(root, mount, group, name);
 
-    if (snprintf(path, sizeof(path), "%s/%s", folder, name) < (int)sizeof(path))
-        file = open_below(root, path);
     if (!file)
         return UINT64_MAX;
     if (fscanf(file, "%" SCNu64, &bytes) != 1 || bytes == 0)
@@ -86,13 +84,10 @@ static uint64_t limit_in(const char *root, const char *folder, const char *name)
 static uint64_t lowest_limit(const char *root, const struct hierarchy *h, const char *mount, char *group)
 {
     uint64_t lowest = UINT64_MAX;
-    char folder[PATH_MAX];
 
     for (;;) {
-        if (snprintf(folder, sizeof(folder), "%s%s", mount + (mount[0] == '/'), group) < (int)sizeof(folder)) {
-            for (size_t i = 0; i < sizeof(h->files) / sizeof(h->files[0]) && h->files[i]; i++)
-                lowest = lesser(lowest, limit_in(root, folder, h->files[i]));
-        }
+        for (size_t i = 0; i < sizeof(h->files) / sizeof(h->files[0]) && h->files[i]; i++)
+            lowest = lesser(lowest, limit_in(root, mount, group, h->files[i]));
         char *slash = strrchr(group, '/');
         if (!slash)
             return lowest;
@@ -125,7 +120,7 @@ static bool has_word(const char *comma_list, const char *word)
  */
 static char *find_group(const char *root, const struct hierarchy *h, char **line, size_t *cap)
 {
-    FILE *file = open_below(root, "proc/self/cgroup");
+    FILE *file = open_path(root, "/proc/self", "", "cgroup");
     char *group = NULL;
 
     while (file && !group && getline(line, cap, file) > 0) {
@@ -209,7 +204,7 @@ static uint64_t group_bytes(const char *root, const struct hierarchy *h)
     size_t group_cap = 0, cap = 0;
     uint64_t bytes = UINT64_MAX;
     char *group = find_group(root, h, &group_line, &group_cap);
-    FILE *file = group ? open_below(root, "proc/self/mountinfo") : NULL;
+    FILE *file = group ? open_path(root, "/proc/self", "", "mountinfo") : NULL;
 
     while (file && getline(&line, &cap, file) > 0) {
         if (parse_mount(line, h, &mounted_group, &mount)) {

@@ -168,7 +168,7 @@ START_TEST(names_line_and_column_of_a_syntax_error)
     expect_problem("", "line 1, column 0", "");
     expect_problem("{} {}", "line 1, column 4", "end of file");
     expect_problem("{\"workers\": 99999999999999999999999}", "line 1, column 35", "too big");
-    expect_problem("{\"user\": \"\\u0000\"}", "line 1, column 16", "");
+    expect_problem("{\"user\": \"\\u0000\"}", "line 1, column 17", "not allowed");
 }
 END_TEST
 
@@ -215,7 +215,7 @@ START_TEST(odd_keys_are_shown_in_brackets_and_harmless)
     expect_problem("{\"\": 1}", "[\"\"]", "unknown key");
     expect_problem("{\"log\": {\"\\u001b[2J\\u202e\": 1}}", "log[\"\\x1b[2J\\xe2\\x80\\xae\"]", "unknown key");
     expect_problem("{\"log\": {\"level\": \"\\n\\u0007\"}}", "log.level", "not \"\\x0a\\x07\"");
-    char text[2048], key[1025];
+    static char text[2048], key[1025];
     memset(key, 'k', sizeof(key) - 1);
     key[sizeof(key) - 1] = '\0';
     snprintf(text, sizeof(text), "{\"%s\": 1}", key);
@@ -423,7 +423,7 @@ END_TEST
 
 START_TEST(list_of_listeners_has_a_bound)
 {
-    char text[8192];
+    static char text[8192];
 
     for (size_t count = CONFIG_LISTENERS_MAX; count <= CONFIG_LISTENERS_MAX + 1; count++) {
         size_t len = (size_t)snprintf(text, sizeof(text), "{\"listeners\": [");
