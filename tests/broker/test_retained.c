@@ -5,6 +5,7 @@
 #include "gateway/broker/retained.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ static struct message *make(struct bytes topic, size_t payload_len, uint64_t exp
 static enum tg_err put_until(struct retained *retained, const char *topic, size_t len, uint64_t expires_ms)
 {
     struct message *message = make(text(topic), len, expires_ms);
+    message->version = UINT64_MAX; /* left over */
     enum tg_err err = retained_store(retained, message);
     ck_assert((message->version != 0) == (err == TG_OK));
     message_unref(message);
@@ -804,6 +806,115 @@ START_TEST(many_threads_store_clear_get_and_walk_at_once)
 }
 END_TEST
 
+enum { ROUNDS = 400 };
+
+/* One round: a publisher stores a value while a subscriber begins. Plain members are ordered by the store's versions alone. */
+struct meeting {
+    bool subscribed;                 /* plain: written before the stamp is taken, read by whose version is above it */
+    _Atomic uint64_t stamp_plus_one; /* relaxed: 0 until the subscriber has one */
+    _Atomic uint64_t version;        /* relaxed: 0 until the publisher has one */
+    bool came_live;                  /* the publisher's */
+    bool came_by_walk;               /* the subscriber's */
+};
+
+struct meetings {
+    struct retained *retained;
+    pthread_barrier_t begin;
+    struct meeting rounds[ROUNDS];
+};
+
+static void loiter(unsigned turns)
+{
+    for (volatile unsigned i = 0; i < turns; i++) {
+    }
+}
+
+static uint64_t wait_for(_Atomic uint64_t *value)
+{
+    uint64_t seen = atomic_load_explicit(value, memory_order_relaxed);
+    while (seen == 0) {
+        sched_yield();
+        seen = atomic_load_explicit(value, memory_order_relaxed);
+    }
+    return seen;
+}
+
+static void *publish_each_round(void *arg)
+{
+    struct meetings *meetings = arg;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct meeting *meeting = &meetings->rounds[i];
+        struct message *message = make(text("t"), 1 + i, MESSAGE_NEVER_EXPIRES);
+        pthread_barrier_wait(&meetings->begin);
+        if (i % 4 == 0) {
+            wait_for(&meeting->stamp_plus_one);
+        }
+        loiter(i % 20 * 40);
+        ck_assert_int_eq(retained_store(meetings->retained, message), TG_OK);
+        atomic_store_explicit(&meeting->version, message->version, memory_order_relaxed);
+        uint64_t stamp_plus_one = wait_for(&meeting->stamp_plus_one);
+        meeting->came_live = message->version >= stamp_plus_one && meeting->subscribed;
+        message_unref(message);
+    }
+    return NULL;
+}
+
+static void *subscribe_each_round(void *arg)
+{
+    struct meetings *meetings = arg;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct meeting *meeting = &meetings->rounds[i];
+        struct message *out[4];
+        pthread_barrier_wait(&meetings->begin);
+        if (i % 4 == 1) {
+            wait_for(&meeting->version);
+        }
+        loiter(i / 20 * 40);
+        meeting->subscribed = true;
+        uint64_t stamp = retained_stamp(meetings->retained);
+        atomic_store_explicit(&meeting->stamp_plus_one, stamp + 1, memory_order_relaxed);
+        if (i % 4 == 0) {
+            wait_for(&meeting->version); /* walk after the store, so that no mutex orders what is to be ordered */
+        }
+        struct retained_cursor cursor;
+        ck_assert_int_eq(retained_cursor_init(&cursor, text("#"), stamp), TG_OK);
+        while (!cursor.done) {
+            size_t count = retained_cursor_next(meetings->retained, &cursor, 0, out, COUNT_OF(out));
+            for (size_t n = 0; n < count; n++) {
+                meeting->came_by_walk = out[n]->payload_len == 1 + i;
+                message_unref(out[n]);
+            }
+        }
+        retained_cursor_fini(&cursor);
+    }
+    return NULL;
+}
+
+START_TEST(a_value_stored_while_somebody_subscribes_comes_by_the_walk_or_live_and_not_by_both)
+{
+    static struct meetings meetings;
+    memset(&meetings, 0, sizeof(meetings));
+    meetings.retained = unbounded();
+    pthread_t publisher;
+    pthread_t subscriber;
+    ck_assert_int_eq(pthread_barrier_init(&meetings.begin, NULL, 2), 0);
+    ck_assert_int_eq(pthread_create(&publisher, NULL, publish_each_round, &meetings), 0);
+    ck_assert_int_eq(pthread_create(&subscriber, NULL, subscribe_each_round, &meetings), 0);
+    ck_assert_int_eq(pthread_join(publisher, NULL), 0);
+    ck_assert_int_eq(pthread_join(subscriber, NULL), 0);
+    unsigned live = 0;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        ck_assert_msg(meetings.rounds[i].came_live != meetings.rounds[i].came_by_walk, "round %u: live %d", i,
+                      meetings.rounds[i].came_live);
+        live += meetings.rounds[i].came_live;
+    }
+    ck_assert_uint_ge(live, ROUNDS / 4);
+    ck_assert_uint_le(live, ROUNDS - ROUNDS / 4);
+    pthread_barrier_destroy(&meetings.begin);
+    retained_free(meetings.retained);
+}
+END_TEST
+
 static void *fill_one_topic_each(void *arg)
 {
     struct writer *writer = arg;
@@ -868,6 +979,7 @@ static Suite *retained_suite(void)
     suite_add_tcase(suite, memory);
     TCase *threads = tcase_create("threads");
     tcase_add_test(threads, many_threads_store_clear_get_and_walk_at_once);
+    tcase_add_test(threads, a_value_stored_while_somebody_subscribes_comes_by_the_walk_or_live_and_not_by_both);
     tcase_add_test(threads, threads_together_never_exceed_the_bounds);
     suite_add_tcase(suite, threads);
     return suite;
