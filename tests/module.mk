@@ -10,7 +10,7 @@ AM_TESTS_ENVIRONMENT = \
 	export TIDEGATE=$${TIDEGATE:-$(abs_top_builddir)/tidegate}; \
 	export PYTHONDONTWRITEBYTECODE=1; \
 	export UBSAN_OPTIONS=$${UBSAN_OPTIONS:-print_stacktrace=1}; \
-	export TSAN_OPTIONS=$${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1};
+	export TSAN_OPTIONS=$${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1 atexit_sleep_ms=50};
 
 # A unit test of protocol/ links $(protocol_test_libs) alone; of gateway/base $(base_test_libs); of anything
 # above, what it tests and the libraries below that.
@@ -33,4 +33,5 @@ include tests/store/module.mk
 include tests/access/module.mk
 include tests/net/module.mk
 include tests/fuzz/module.mk
+include tests/bench/module.mk
 include tests/e2e/module.mk

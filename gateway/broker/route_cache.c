@@ -19,8 +19,7 @@ struct entry {
     _Alignas(64) struct route route; /* its filters begin the block; the topic stands behind them */
     uint32_t block_size;
     uint16_t topic_len; /* 0: empty, and there may be a block all the same */
-    uint16_t stripe;
-    bool was_used; /* since a victim was last looked for in vain */
+    bool was_used;      /* since a victim was last looked for in vain */
 };
 
 struct set_tags {
@@ -100,8 +99,9 @@ static bool is_equal(struct index_stamp a, struct index_stamp b)
     return a.stripe == b.stripe && a.wild == b.wild;
 }
 
-/* Where TOPIC is to stand, of all entries of a set. FIRST spreads the choice among those nobody used. */
-static struct entry *choose_victim(struct entry *set, uint32_t first)
+/* The entry of SET that is to give way. FIRST, another one each time, spreads the choice among those that nobody used: by a fixed
+ * choice two topics could push out each other for ever. */
+static struct entry *choose_victim(struct entry *set, uint64_t first)
 {
     for (uint32_t i = 0; i < WAYS; i++) {
         struct entry *entry = &set[(first + i) % WAYS];
@@ -153,9 +153,11 @@ static bool make_room(struct route_cache *cache, struct entry *entry, size_t cou
 }
 
 /* Fill in ROUTE, but for its filters, from the COUNT in cache->found. */
-static void unite(const struct route_cache *cache, struct route *route, struct index_stamp stamp, size_t count)
+static void unite(const struct route_cache *cache, struct route *route, uint32_t stripe, struct index_stamp stamp,
+                  size_t count)
 {
     route->stamp = stamp;
+    route->stripe = (uint16_t)stripe;
     route->interest = 0;
     route->durable = 0;
     route->has_groups = false;
@@ -176,19 +178,18 @@ static const struct route *resolve(struct route_cache *cache, struct entry *entr
     struct index_stamp stamp = index_stamp_of(cache->generations, stripe);
     size_t count = find_all(cache, topic);
     if (count == SIZE_MAX) {
-        cache->scratch = (struct route){.stamp = stamp, .no_memory = true};
+        cache->scratch = (struct route){.stamp = stamp, .stripe = (uint16_t)stripe, .no_memory = true};
         return &cache->scratch;
     }
     if (entry == NULL || count > ROUTE_CACHE_FILTERS_MAX || !make_room(cache, entry, count, topic.len)) {
-        unite(cache, &cache->scratch, stamp, count);
+        unite(cache, &cache->scratch, stripe, stamp, count);
         cache->scratch.filters = cache->found;
         return &cache->scratch;
     }
-    unite(cache, &entry->route, stamp, count);
+    unite(cache, &entry->route, stripe, stamp, count);
     memcpy(entry->route.filters, cache->found, count * sizeof(struct filter *));
     memcpy(entry->route.filters + count, topic.data, topic.len);
     entry->topic_len = (uint16_t)topic.len;
-    entry->stripe = (uint16_t)stripe;
     return &entry->route;
 }
 
@@ -208,12 +209,12 @@ const struct route *route_cache_find(struct route_cache *cache, struct bytes top
             continue;
         }
         entry->was_used = true;
-        if (is_equal(entry->route.stamp, index_stamp_of(cache->generations, entry->stripe))) {
+        if (is_equal(entry->route.stamp, index_stamp_of(cache->generations, entry->route.stripe))) {
             return &entry->route;
         }
-        return resolve(cache, entry, topic, entry->stripe);
+        return resolve(cache, entry, topic, entry->route.stripe);
     }
-    struct entry *victim = choose_victim(entries, tag);
+    struct entry *victim = choose_victim(entries, cache->epoch);
     const struct route *route = resolve(cache, victim, topic, index_stripe(cache->index, topic));
     if (route == &victim->route) {
         tags->way[victim - entries] = tag;
@@ -221,10 +222,9 @@ const struct route *route_cache_find(struct route_cache *cache, struct bytes top
     return route;
 }
 
-bool route_cache_is_current(const struct route_cache *cache, const struct route *route, struct bytes topic,
-                            uint64_t epoch)
+bool route_cache_is_current(const struct route_cache *cache, const struct route *route, uint64_t epoch)
 {
-    return cache->epoch == epoch && is_equal(route->stamp, index_stamp(cache->index, topic));
+    return cache->epoch == epoch && is_equal(route->stamp, index_stamp_of(cache->generations, route->stripe));
 }
 
 uint64_t route_cache_epoch(const struct route_cache *cache)

@@ -30,6 +30,7 @@ struct route {
     uint64_t durable;  /* union of the filters' durable interest */
     bool has_groups;   /* some filter has shared groups */
     bool no_memory;    /* it could not be resolved: count is 0, and that says nothing */
+    uint16_t stripe;   /* of the topic */
     uint32_t count;
     struct filter **filters;
 };
@@ -47,13 +48,16 @@ void route_cache_free(struct route_cache *cache);
  * what an earlier one returned. The thread is a registered RCU reader. */
 const struct route *route_cache_find(struct route_cache *cache, struct bytes topic);
 
-/** True if ROUTE, which an earlier route_cache_find() for TOPIC returned *to a caller that kept it over a turn*, may be
- * used again without a lookup: EPOCH as returned then by route_cache_epoch() is still the cache's, and the stamp is current. */
-bool route_cache_is_current(const struct route_cache *cache, const struct route *route, struct bytes topic,
-                            uint64_t epoch);
-
-/** Changes whenever an entry of the cache is replaced or rebuilt, i.e. when kept struct route pointers may dangle. */
+/** Changes whenever an entry of the cache is replaced or rebuilt, i.e. when a kept struct route may be of another topic. */
 uint64_t route_cache_epoch(const struct route_cache *cache);
+
+/**
+ * True if ROUTE, which a caller kept over a turn, still says what its topic resolves to, so that a lookup (10 ns) can be left out.
+ *
+ * @param route as an earlier route_cache_find() of this cache returned it; borrowed
+ * @param epoch what route_cache_epoch() was right after that
+ */
+bool route_cache_is_current(const struct route_cache *cache, const struct route *route, uint64_t epoch);
 
 /** Bytes that CACHE takes at the moment. */
 size_t route_cache_bytes(const struct route_cache *cache);
