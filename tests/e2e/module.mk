@@ -2,6 +2,8 @@
 # `make check TESTS=tests/e2e/test_takeover` runs one; E2E_BROKER=mosquitto runs it against Mosquitto instead.
 
 e2e_tests = \
+	tests/e2e/test_bad_input.py \
+	tests/e2e/test_connect_flood.py \
 	tests/e2e/test_expiry.py \
 	tests/e2e/test_keep_alive.py \
 	tests/e2e/test_mosquitto_clients.py \
@@ -9,7 +11,10 @@ e2e_tests = \
 	tests/e2e/test_mqttjs.py \
 	tests/e2e/test_paho.py \
 	tests/e2e/test_reconnect.py \
-	tests/e2e/test_transports.py
+	tests/e2e/test_slow_readers.py \
+	tests/e2e/test_takeover.py \
+	tests/e2e/test_transports.py \
+	tests/e2e/test_workers.py
 
 dist_check_SCRIPTS += $(e2e_tests)
 

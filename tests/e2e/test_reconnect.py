@@ -252,6 +252,7 @@ class Broken(harness.Case):
             end.connect()
             end.publish(topic, b"%d" % count, qos)
             harness.wait_until(lambda: (topic, b"%d" % count) in consumer.handed_on[-50:], "the last message came")
+            consumer.settle()
             self.assertIsNone(consumer.error)
             numbers = session.numbers_by_topic(consumer)[topic]
             if qos == 2:

@@ -17,7 +17,7 @@ SESSION_EXPIRY = 300
 
 
 class Consumer(threading.Thread):
-    """Counts what arrives until `expect` messages have been handed on; then `done` is set."""
+    """Receives for ever; `done` is set when `expect` different messages have been handed on (None: never)."""
 
     def __init__(self, address, client_id, filters, expect, version=5, props=None):
         super().__init__(daemon=True)
@@ -28,8 +28,10 @@ class Consumer(threading.Thread):
         self.version = version
         self.props = props
         self.handed_on = []  # (topic, payload)
+        self.different = set()  # the same without repeats
         self.repeats = 0  # PUBLISH packets with DUP
         self.unreleased = set()
+        self.ponged = threading.Event()
         self.done = threading.Event()
         self.stopping = False
         self.error = None
@@ -53,6 +55,12 @@ class Consumer(threading.Thread):
             self.connects += 1
         if old is not None:
             old.close_quietly()
+
+    def settle(self):
+        """A round trip on the connection in use: what the broker had sent before has been handed on."""
+        self.ponged.clear()
+        self.connection.send(wire.PING)
+        assert self.ponged.wait(DEADLINE), "no PINGRESP came"
 
     def run(self):
         try:
@@ -86,14 +94,17 @@ class Consumer(threading.Thread):
             packet_id = wire.decode(pkt, self.version).packet_id
             self.unreleased.discard(packet_id)
             return wire.ack(wire.PUBCOMP, packet_id)
-        if pkt.kind == wire.DISCONNECT:
+        if pkt.kind == wire.PINGRESP:
+            self.ponged.set()
+        if pkt.kind in (wire.DISCONNECT, wire.PINGRESP):
             return None
         assert pkt.kind == wire.PUBLISH, pkt
         message = wire.decode(pkt, self.version)
         self.repeats += message.dup
         if message.qos < 2 or message.packet_id not in self.unreleased:
             self.handed_on.append((message.topic, message.payload))
-            if len(set(self.handed_on) if message.qos == 1 else self.handed_on) == self.expect:
+            self.different.add((message.topic, message.payload))
+            if len(self.different) == self.expect:
                 self.done.set()
         if message.qos == 0:
             return None
@@ -122,7 +133,7 @@ class Consumer(threading.Thread):
 class Producer(threading.Thread):
     """Publishes COUNT messages "0".."COUNT-1" to TOPIC at QOS; `done` is set when all are acknowledged."""
 
-    def __init__(self, address, client_id, topic, count, qos, version=5, window=20, pad=b""):
+    def __init__(self, address, client_id, topic, count, qos, version=5, window=20, retain=False):
         super().__init__(daemon=True)
         self.address = address
         self.client_id = client_id
@@ -131,7 +142,7 @@ class Producer(threading.Thread):
         self.qos = qos
         self.version = version
         self.window = window
-        self.pad = pad
+        self.retain = retain
         self.open_ids = collections.OrderedDict()  # packet id -> (number, released)
         self.next = 0
         self.last_id = 0
@@ -154,8 +165,8 @@ class Producer(threading.Thread):
         if old is not None:
             old.close_quietly()
 
-    def payload(self, number):
-        return b"%d" % number + self.pad
+    def publish(self, number, packet_id, dup=False):
+        return wire.publish(self.topic, b"%d" % number, self.qos, packet_id, self.retain, dup, self.version)
 
     def run(self):
         try:
@@ -181,7 +192,7 @@ class Producer(threading.Thread):
             if released:
                 again += wire.ack(wire.PUBREL, packet_id)
             else:
-                again += wire.publish(self.topic, self.payload(number), self.qos, packet_id, dup=True, version=self.version)
+                again += self.publish(number, packet_id, dup=True)
         connection.send(bytes(again))
 
     def _send(self, connection):
@@ -192,7 +203,7 @@ class Producer(threading.Thread):
                 if self.qos:
                     packet_id = self._new_id()
                     self.open_ids[packet_id] = (self.next, False)
-                out += wire.publish(self.topic, self.payload(self.next), self.qos, packet_id, version=self.version)
+                out += self.publish(self.next, packet_id)
                 self.next += 1
             connection.send(bytes(out))
             if not self.open_ids and self.next == self.count:
@@ -251,7 +262,7 @@ def numbers_by_topic(consumer):
     """topic -> the numbers handed on, in order."""
     out = collections.defaultdict(list)
     for topic, payload in consumer.handed_on:
-        out[topic].append(int(payload.split(b" ")[0]))
+        out[topic].append(int(payload))
     return out
 
 

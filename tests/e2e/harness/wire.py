@@ -273,6 +273,10 @@ class Wire:
     def close(self):
         self.sock.close()
 
+    def __del__(self):
+        if hasattr(self, "sock"):
+            self.sock.close()
+
     def close_quietly(self):
         """End the connection from another thread than the one that reads, which sees the end of the stream."""
         try:
