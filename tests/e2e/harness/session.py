@@ -35,12 +35,17 @@ class Consumer(threading.Thread):
         self.done = threading.Event()
         self.stopping = False
         self.error = None
-        self.lock = threading.Lock()
+        self.lock = threading.Lock()  # of `connection`
+        self.opening = threading.Lock()  # held while a new connection is made, which ends the one before
         self.connection = None
         self.connects = 0
 
     def open(self):
-        """Connect, the first time to a new session that it subscribes for, later to the same one. Any thread, one at a time."""
+        """Connect, the first time to a new session that it subscribes for, later to the same one. Any thread."""
+        with self.opening:
+            self._open()
+
+    def _open(self):
         connection = wire.Wire(self.address, self.version)
         first = self.connects == 0
         props = {"session_expiry": SESSION_EXPIRY, "receive_max": 50, **(self.props or {})} if self.version == 5 else None
@@ -70,10 +75,9 @@ class Consumer(threading.Thread):
                 try:
                     self._receive(connection)
                 except (wire.Closed, OSError):
-                    with self.lock:
-                        replaced = self.connection is not connection
-                    if not replaced and not self.stopping:
-                        self.open()
+                    with self.opening:
+                        if self.connection is connection and not self.stopping:
+                            self._open()
                 connection.close()
         except Exception as error:  # shown by the test, which waits for `done`
             self.error = error
@@ -149,11 +153,17 @@ class Producer(threading.Thread):
         self.done = threading.Event()
         self.stopping = False
         self.error = None
-        self.lock = threading.Lock()
+        self.lock = threading.Lock()  # of `connection`
+        self.opening = threading.Lock()  # held while a new connection is made, which ends the one before
         self.connection = None
         self.connects = 0
 
     def open(self):
+        """Connect, the first time to a new session, later to the same one. Any thread."""
+        with self.opening:
+            self._open()
+
+    def _open(self):
         connection = wire.Wire(self.address, self.version)
         first = self.connects == 0
         props = {"session_expiry": SESSION_EXPIRY} if self.version == 5 else None
@@ -177,10 +187,9 @@ class Producer(threading.Thread):
                     self._repeat(connection)
                     self._send(connection)
                 except (wire.Closed, OSError):
-                    with self.lock:
-                        replaced = self.connection is not connection
-                    if not replaced and not self.stopping:
-                        self.open()
+                    with self.opening:
+                        if self.connection is connection and not self.stopping:
+                            self._open()
                 connection.close()
         except Exception as error:
             self.error = error
