@@ -17,7 +17,7 @@ AM_TESTS_ENVIRONMENT = \
 protocol_test_libs = protocol/libprotocol.a $(CHECK_LIBS)
 base_test_libs = gateway/libbase.a $(CHECK_LIBS)
 AM_CFLAGS += $(CHECK_CFLAGS)
-noinst_HEADERS = tests/check_main.h
+noinst_HEADERS += tests/check_main.h
 
 # For a test that makes allocations fail, see tests/malloc_fail.h.
 malloc_fail_sources = tests/malloc_fail.c tests/malloc_fail.h
