@@ -247,6 +247,7 @@ static void on_import(struct place *place, struct mail *mail)
         session->shared_count += s->group != NULL;
     }
     session->had_room = false;
+    session->gather_mark = 0; /* the marks of another place mean nothing here */
     release_held(place, handover);
     grant(place, handover);
 }

@@ -294,7 +294,7 @@ static uint64_t set_bit(_Atomic uint64_t *bits, uint64_t bit, bool on)
 
 void index_set_interest(struct index *index, struct filter *filter, unsigned place, bool any, bool durable)
 {
-    TG_ASSERT(place < index->places && (any || !durable));
+    TG_ASSERT(place < index->places);
     uint64_t bit = UINT64_C(1) << place;
     index_lock(index);
     uint64_t had_any = set_bit(&filter->interest, bit, any);
@@ -349,6 +349,13 @@ struct matches {
     size_t beyond; /* found when out was full */
 };
 
+/* True if somebody would get something by FILTER. */
+static bool has_interest(struct filter *filter)
+{
+    return atomic_load_explicit(&filter->interest, memory_order_relaxed) != 0 ||
+           atomic_load_explicit(&filter->groups, memory_order_relaxed) != NULL;
+}
+
 /* Interest is looked at in the end, when the filters have come nearer. */
 static void take(struct matches *matches, struct filter *filter)
 {
@@ -358,7 +365,7 @@ static void take(struct matches *matches, struct filter *filter)
     if (matches->count < matches->max) {
         __builtin_prefetch(filter);
         matches->out[matches->count++] = filter;
-    } else if (atomic_load_explicit(&filter->interest, memory_order_relaxed) != 0) {
+    } else if (has_interest(filter)) {
         matches->beyond++;
     }
 }
@@ -371,7 +378,7 @@ static size_t keep_wanted(struct matches *matches)
     size_t kept = 0;
     for (size_t i = 0; i < matches->count; i++) {
         struct filter *filter = matches->out[i];
-        if (atomic_load_explicit(&filter->interest, memory_order_relaxed) != 0) {
+        if (has_interest(filter)) {
             matches->out[kept++] = filter;
         }
     }

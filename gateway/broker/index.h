@@ -51,8 +51,9 @@ struct filter_receivers {
 
 /** One filter that somebody subscribed to. Readers may use it until their next quiescent state. */
 struct filter {
-    _Atomic uint64_t interest;            /* bit p: place p has a receiver or group member; writers: index mutex */
-    _Atomic uint64_t durable;             /* bit p: place p has one with durable interest; writers: index mutex */
+    _Atomic uint64_t interest;            /* bit p: place p has a plain receiver; writers: index mutex */
+    _Atomic uint64_t durable;             /* bit p: place p has a receiver or group member with durable interest;
+                                             writers: index mutex */
     _Atomic(struct share_group *) groups; /* RCU list of shared groups on this filter; writers: index mutex */
     union {
         struct {

@@ -74,11 +74,11 @@ const struct outq_shared *publication_encoding(struct place *place, struct publi
 {
     unsigned n = (version == MQTT_5_0 ? 2u : 0u) | (retain ? 1u : 0u);
     struct outq_shared *encoding = &publication->encodings[n];
-    if ((publication->encoded >> n & 1u) == 0) {
+    if (((unsigned)publication->encoded >> n & 1u) == 0) {
         if (encode(place, publication, version, retain, encoding) == NULL) {
             return NULL;
         }
-        publication->encoded |= (uint8_t)(1u << n);
+        publication->encoded = (uint8_t)(publication->encoded | 1u << n);
     }
     return encoding;
 }
@@ -121,7 +121,7 @@ void publication_fini(struct place *place, struct publication *publication)
     publication->message = NULL;
     if (publication->encoded != 0) {
         for (unsigned n = 0; n < PUBLICATION_ENCODINGS; n++) {
-            if ((publication->encoded >> n & 1u) != 0) {
+            if (((unsigned)publication->encoded >> n & 1u) != 0) {
                 outq_shared_release(place->pool, &publication->encodings[n]);
             }
         }

@@ -13,14 +13,15 @@
 
 #define SLICE_VALUES 256u
 
-bool retained_walk_begin(struct place *place, struct session *session, struct subscription *subscription)
+bool retained_walk_begin(struct place *place, struct session *session, struct subscription *subscription,
+                         uint64_t stamp)
 {
     retained_walk_drop(place, session, subscription); /* subscribed again: from the beginning */
     struct retained_walk *walk = calloc(1, sizeof(*walk));
     if (walk == NULL) {
         return false;
     }
-    if (retained_cursor_init(&walk->cursor, filter_text(subscription->filter), subscription->retained_stamp) != TG_OK) {
+    if (retained_cursor_init(&walk->cursor, filter_text(subscription->filter), stamp) != TG_OK) {
         free(walk);
         return false;
     }

@@ -25,8 +25,9 @@ struct retained_walk { /* owner: the session's place */
     bool is_scheduled; /* stands in the place's list */
 };
 
-/** Begin to send what matches SUBSCRIPTION (not shared), values up to its retained_stamp. @return false without memory. */
-bool retained_walk_begin(struct place *place, struct session *session, struct subscription *subscription);
+/** Begin to send what matches SUBSCRIPTION (not shared), versions up to STAMP. @return false without memory. */
+bool retained_walk_begin(struct place *place, struct session *session, struct subscription *subscription,
+                         uint64_t stamp);
 
 /** SESSION can take more: let its walks go on at the end of the turn. */
 void retained_walk_schedule(struct place *place, struct session *session);

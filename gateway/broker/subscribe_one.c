@@ -69,10 +69,13 @@ uint8_t subscribe_one(struct client *client, const struct subscribe_entry *entry
     bool wants_retained = parsed.share_name.len == 0 &&
                           (entry->retain_handling == 0 || (entry->retain_handling == 1 && !existed));
     if (wants_retained) { /* [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] */
-        subscription->retained_stamp = retained_stamp(place->broker->retained);
-        if (!retained_walk_begin(place, session, subscription)) {
+        /* What is replaced keeps its stamp: publications on their way here at this moment must still come live. [MQTT-3.8.4-4] */
+        uint64_t stamp = retained_stamp(place->broker->retained);
+        uint64_t old_stamp = subscription->retained_stamp;
+        subscription->retained_stamp = existed ? old_stamp : stamp;
+        if (!retained_walk_begin(place, session, subscription, stamp)) {
+            subscription->retained_stamp = old_stamp;
             *why = "out of memory";
-            subscription->retained_stamp = 0;
             return REASON_QUOTA_EXCEEDED;
         }
     }

@@ -34,3 +34,8 @@ tests_broker_test_route_cache_SOURCES = tests/broker/test_route_cache.c tests/br
 	tests/broker/index_model.h $(malloc_fail_sources)
 tests_broker_test_route_cache_LDFLAGS = $(malloc_fail_ldflags)
 tests_broker_test_route_cache_LDADD = $(broker_test_libs)
+
+check_PROGRAMS += tests/broker/test_handover
+tests_broker_test_handover_SOURCES = tests/broker/test_handover.c
+tests_broker_test_handover_LDADD = gateway/libbroker.a gateway/libaccess.a gateway/libstore.a config/libconfig.a \
+	$(broker_test_libs) $(system_libs)
