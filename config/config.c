@@ -2,13 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config/address.h"
+#include "config/json_text.h"
 #include "config/option.h"
 #include "config/reader.h"
 #include "config/rules.h"
@@ -146,47 +145,30 @@ fail:
     return NULL;
 }
 
-/* jansson goes on when it can't keep a byte of a word or number, and so would make other words and numbers. */
-static _Thread_local bool json_memory_failed;
-
-static void *json_allocate(size_t bytes)
+static void report_syntax(struct config_report *report, const json_error_t *error)
 {
-    void *block = malloc(bytes);
+    char where[48];
 
-    if (!block)
-        json_memory_failed = true;
-    return block;
-}
-
-static void watch_json_memory(void)
-{
-    json_set_alloc_funcs(json_allocate, free);
+    snprintf(where, sizeof(where), "line %d, column %d", error->line, error->column);
+    config_report_add(report, where, "%s", error->text);
 }
 
 /** @return owned; NULL with a problem in REPORT */
 static json_t *parse(const char *text, size_t len, struct config_report *report)
 {
     const size_t mark_len = sizeof(BYTE_ORDER_MARK) - 1;
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     json_error_t error;
+    bool out_of_memory;
 
-    pthread_once(&once, watch_json_memory);
     if (len >= mark_len && memcmp(text, BYTE_ORDER_MARK, mark_len) == 0) {
         text += mark_len;
         len -= mark_len;
     }
-    json_memory_failed = false;
-    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (json_memory_failed) {
+    json_t *root = json_text_parse(text, len, &error, &out_of_memory);
+    if (out_of_memory)
         report->out_of_memory = true;
-        json_decref(root);
-        return NULL;
-    }
-    if (!root) {
-        char where[64];
-        snprintf(where, sizeof(where), "line %d, column %d", error.line, error.column);
-        config_report_add(report, where, "%s", error.text);
-    }
+    else if (!root)
+        report_syntax(report, &error);
     return root;
 }
 

@@ -4,6 +4,8 @@ config_libconfig_a_SOURCES = \
 	config/address.h \
 	config/config.c \
 	config/config.h \
+	config/json_text.c \
+	config/json_text.h \
 	config/memory.c \
 	config/memory.h \
 	config/option.c \
