@@ -17,6 +17,7 @@
 #include "protocol/topic.h"
 
 struct index {
+    struct tg_rcu_head rcu; /* of the batch; first: a callback gets it */
     struct index_generations generations;
     struct level_table table;
     struct level_node *root;
@@ -27,6 +28,10 @@ struct index {
     void *on_interest_arg;
     _Atomic size_t filter_count; /* written under the mutex */
     size_t bytes;                /* of nodes and filters; mutex */
+
+    struct index_retired *waiting; /* for the next batch; mutex */
+    bool is_freeing;               /* a batch waits for its grace period or is being freed; mutex */
+    struct index_retired *batch;   /* owner: the callback, while there is one */
 };
 
 static const struct bytes plus_level = {(const uint8_t *)"+", 1};
@@ -56,11 +61,6 @@ static struct level_node *node_new(struct index *index, struct level_node *paren
     }
     index->bytes += node_size(node->len);
     return node;
-}
-
-static void node_free(struct tg_rcu_head *rcu)
-{
-    free((char *)rcu - offsetof(struct level_node, rcu));
 }
 
 static bool is_plus(const struct level_node *node)
@@ -100,11 +100,6 @@ static struct filter *filter_new(struct index *index, struct level_node *node, s
     return filter;
 }
 
-static void filter_free(struct tg_rcu_head *rcu)
-{
-    free((char *)rcu - offsetof(struct filter, rcu));
-}
-
 struct index *index_new(unsigned places, uint64_t seed, index_interest_fn on_interest, void *arg)
 {
     TG_ASSERT(places >= 1 && places <= INDEX_PLACES_MAX);
@@ -126,6 +121,67 @@ struct index *index_new(unsigned places, uint64_t seed, index_interest_fn on_int
     return index;
 }
 
+void index_lock(struct index *index)
+{
+    pthread_mutex_lock(&index->mutex);
+}
+
+void index_unlock(struct index *index)
+{
+    pthread_mutex_unlock(&index->mutex);
+}
+
+/*
+ * Nodes and filters are freed in batches: what is taken out while one batch waits for its grace period makes up the
+ * next. So an object needs one pointer for it, and a grace period one callback, however many subscriptions end at once.
+ */
+_Static_assert(offsetof(struct level_node, retired) == 0 && offsetof(struct filter, retired) == 0, "freed by it");
+
+static void batch_free(struct tg_rcu_head *rcu);
+
+/* Under the mutex, when no batch is on its way. */
+static void batch_start(struct index *index)
+{
+    index->is_freeing = index->waiting != NULL;
+    if (index->is_freeing) {
+        index->batch = index->waiting;
+        index->waiting = NULL;
+        tg_rcu_call(&index->rcu, batch_free);
+    }
+}
+
+static void batch_free(struct tg_rcu_head *rcu)
+{
+    struct index *index = (struct index *)rcu; /* its first member */
+    struct index_retired *retired = index->batch;
+    while (retired != NULL) {
+        struct index_retired *next = retired->next;
+        free(retired);
+        retired = next;
+    }
+    index_lock(index);
+    batch_start(index);
+    index_unlock(index);
+}
+
+/* Free the object that begins with RETIRED, which no new reader finds, a grace period from now. Under the mutex. */
+static void retire(struct index *index, struct index_retired *retired)
+{
+    retired->next = index->waiting;
+    index->waiting = retired;
+    if (!index->is_freeing) {
+        batch_start(index);
+    }
+}
+
+static bool is_freeing(struct index *index)
+{
+    index_lock(index);
+    bool answer = index->is_freeing;
+    index_unlock(index);
+    return answer;
+}
+
 /* Free the literal NODE and the chain of '+' below it; the literal nodes below those are in the table too. */
 static void free_with_plus(void *arg, struct level_node *node)
 {
@@ -144,21 +200,14 @@ void index_free(struct index *index)
     if (index == NULL) {
         return;
     }
+    while (is_freeing(index)) {
+        tg_rcu_barrier();
+    }
     level_table_for_each(&index->table, free_with_plus, NULL);
     level_table_fini(&index->table);
     free_with_plus(NULL, index->root);
     pthread_mutex_destroy(&index->mutex);
     free(index);
-}
-
-void index_lock(struct index *index)
-{
-    pthread_mutex_lock(&index->mutex);
-}
-
-void index_unlock(struct index *index)
-{
-    pthread_mutex_unlock(&index->mutex);
 }
 
 /* ---- writers: all under the mutex ---- */
@@ -209,7 +258,7 @@ static void prune(struct index *index, struct level_node *node)
             atomic_fetch_sub_explicit(&parent->children, 1, memory_order_release);
         }
         index->bytes -= node_size(node->len);
-        tg_rcu_call(&node->rcu, node_free);
+        retire(index, &node->retired);
         node = parent;
     }
 }
@@ -272,7 +321,7 @@ void index_release(struct index *index, struct filter *filter)
         tg_rcu_assign(*at, NULL);
         count_filters(index, (size_t)-1);
         index->bytes -= filter_size(filter);
-        tg_rcu_call(&filter->rcu, filter_free);
+        retire(index, &filter->retired);
         prune(index, node);
     }
     index_unlock(index);

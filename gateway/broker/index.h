@@ -36,6 +36,11 @@ struct level_node;
 struct share_group;
 struct subscription;
 
+/** What is out of the trie and waits to be freed; the first thing in its object. */
+struct index_retired {
+    struct index_retired *next;
+};
+
 /** The receivers of one filter at one place. owner: that place's thread, which alone reads and writes it */
 struct filter_receivers {
     union {
@@ -51,20 +56,19 @@ struct filter_receivers {
 
 /** One filter that somebody subscribed to. Readers may use it until their next quiescent state. */
 struct filter {
-    _Atomic uint64_t interest;            /* bit p: place p has a plain receiver; writers: index mutex */
-    _Atomic uint64_t durable;             /* bit p: place p has a receiver or group member with durable interest;
-                                             writers: index mutex */
-    _Atomic(struct share_group *) groups; /* RCU list of shared groups on this filter; writers: index mutex */
     union {
         struct {
             struct level_node *node; /* where it hangs in the trie; index.c alone */
             uint32_t refs;           /* index mutex */
-            uint32_t stripe; /* which generation its changes move: 0..255, INDEX_WILD = begins with a wildcard */
+            uint32_t stripe;         /* which generation its changes move: 0..255, INDEX_WILD: begins with a wildcard */
         };
-        struct tg_rcu_head rcu; /* once it is out of the trie */
+        struct index_retired retired; /* once it is out of the trie; index.c alone */
     };
-    _Atomic uint32_t
-        full; /* subscriptions with QoS > 0 whose session's queue is full; only under the policy `refuse` */
+    _Atomic uint64_t interest;            /* bit p: place p has a plain receiver; writers: index mutex */
+    _Atomic uint64_t durable;             /* bit p: place p has a receiver or group member with durable interest;
+                                             writers: index mutex */
+    _Atomic(struct share_group *) groups; /* RCU list of shared groups on this filter; writers: index mutex */
+    _Atomic uint32_t full; /* subscriptions with QoS > 0 whose session's queue is full; only under `refuse` */
     uint16_t text_len;
     uint16_t text_offset;            /* behind local[] */
     struct filter_receivers local[]; /* one a place */
@@ -83,7 +87,8 @@ typedef void (*index_interest_fn)(void *arg, struct bytes filter, bool added);
 /** An empty index for PLACES (1..INDEX_PLACES_MAX) places; hashes are seeded with SEED. Returns owned; NULL without memory. */
 struct index *index_new(unsigned places, uint64_t seed, index_interest_fn on_interest, void *arg);
 
-/** Free INDEX and every filter; no reader may be left. NULL is a no-op. */
+/** Free INDEX and every filter; no reader and no writer may be left. The calling thread is registered, and may wait for a
+ * grace period. NULL is a no-op. */
 void index_free(struct index *index);
 
 /**

@@ -31,16 +31,15 @@
 
 #include "gateway/base/err.h"
 #include "gateway/base/hash.h"
+#include "gateway/broker/index.h"
 #include "gateway/broker/rcu.h"
 #include "protocol/bytes.h"
-
-struct filter;
 
 /** A node of the trie: one level below PARENT. Immutable but for what is atomic; writers: index mutex. */
 struct level_node {
     union {
-        uint64_t hash;          /* of (parent, level); of literal nodes, for writers */
-        struct tg_rcu_head rcu; /* once it is out of the trie */
+        uint64_t hash;                /* of (parent, level); of literal nodes, for writers */
+        struct index_retired retired; /* once it is out of the trie */
     };
     struct level_node *parent;         /* NULL: the root */
     _Atomic(struct level_node *) plus; /* the child '+' */

@@ -31,10 +31,11 @@ struct topic {
     char text[TEXT_MAX - 1];
 };
 
+/* CPU time of this thread: others on the machine disturb it least. */
 static uint64_t now_ns(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
