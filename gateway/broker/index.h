@@ -117,7 +117,7 @@ void index_unlock(struct index *index);
 void index_changed(struct index *index, struct filter *filter);
 
 /**
- * Collect the filters that match the valid topic name TOPIC and have any interest. "$"-topics are not matched by
+ * Collect the filters that match the valid topic name TOPIC and have interest or groups. "$"-topics are not matched by
  * leading wildcards [MQTT-4.7.2-1]. Registered reader; valid until its next quiescent state.
  *
  * @param out room for MAX pointers

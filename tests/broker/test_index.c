@@ -241,6 +241,25 @@ START_TEST(a_filter_without_interest_does_not_match)
 }
 END_TEST
 
+START_TEST(a_filter_that_has_only_groups_matches_until_the_last_goes)
+{
+    struct index *index = new_index(2);
+    struct filter *filter = acquire(index, "a/+");
+    struct index_stamp stamp = index_stamp(index, bytes_from_string("a"));
+    tg_rcu_assign(filter->groups, (struct share_group *)filter); /* any pointer: it is not looked into */
+    index_set_interest(index, filter, 1, false, true);
+    ck_assert(index_stamp(index, bytes_from_string("a")).stripe != stamp.stripe);
+    ck_assert_uint_eq(match_count(index, "a/b"), 1);
+    ck_assert_uint_gt(index_match(index, bytes_from_string("a/b"), NULL, 0), 0);
+    index_set_interest(index, filter, 1, false, false);
+    ck_assert_uint_eq(match_count(index, "a/b"), 1);
+    tg_rcu_assign(filter->groups, NULL);
+    ck_assert_uint_eq(match_count(index, "a/b"), 0);
+    index_release(index, filter);
+    index_free(index);
+}
+END_TEST
+
 START_TEST(each_place_begins_with_no_receivers)
 {
     struct index *index = new_index(INDEX_PLACES_MAX);
@@ -511,7 +530,7 @@ END_TEST
 enum {
     WRITERS = 2,
     READERS = 3,
-    FIXED = 64,                /* filters that are never removed */
+    FIXED = 64,            /* filters that are never removed */
     CHURN = 9000 / SLOWER, /* that each writer adds, then removes: the table splits and joins */
     WRITER_ROUNDS = 4,
 };
@@ -674,6 +693,7 @@ static Suite *index_suite(void)
     TCase *interest = add_case(suite, "interest");
     tcase_add_test(interest, a_filter_lives_until_its_last_reference_is_given_back);
     tcase_add_test(interest, a_filter_without_interest_does_not_match);
+    tcase_add_test(interest, a_filter_that_has_only_groups_matches_until_the_last_goes);
     tcase_add_test(interest, each_place_begins_with_no_receivers);
     tcase_add_test(interest, only_a_change_of_interest_moves_the_generation_of_its_stripe);
     tcase_add_test(interest, a_filter_that_begins_with_a_wildcard_moves_every_stamp);
