@@ -28,3 +28,9 @@ tests_config_test_reload_LDADD = $(config_test_libs)
 check_PROGRAMS += tests/config/test_report
 tests_config_test_report_SOURCES = tests/config/test_report.c
 tests_config_test_report_LDADD = $(config_test_libs)
+
+# The schema and the reference against the table and the reader.
+dist_check_SCRIPTS += tests/config/check_reference.sh tests/config/test_schema.py
+noinst_PROGRAMS += tests/config/accepts
+tests_config_accepts_SOURCES = tests/config/accepts.c
+tests_config_accepts_LDADD = config/libconfig.a gateway/libbase.a protocol/libprotocol.a $(JANSSON_LIBS)
