@@ -9,7 +9,7 @@ MEBIBYTE = 1024 * 1024
 
 
 class SlowReaders(harness.Case):
-    options = {"workers": 2, "limits": {"queued_messages": 200, "queued_bytes": MEBIBYTE, "output_bytes": MEBIBYTE}}
+    options = {"workers": 2, "limits": {"queued_messages": 500, "queued_bytes": MEBIBYTE, "output_bytes": MEBIBYTE}}
 
     def flood(self, topic, qos, stop, payload):
         """Publish to TOPIC until STOP is set, at most 20 unacknowledged; counts in self.flooded."""

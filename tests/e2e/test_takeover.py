@@ -9,44 +9,44 @@ from harness import session, wire
 
 WORKERS = 4
 TAKEOVERS = 30
+PUBLISHERS = 3
 
 
 class Takeover(harness.Case):
     options = {"workers": WORKERS, "limits": {"queued_messages": 100000}}
 
-    def storm(self, qos, version, messages=400, producers=3, move_consumer=True, move_producers=False):
+    def storm(self, qos, version, move_consumer=True, move_producers=False):
         consumer = self.keep(session.Consumer(
-            self.server.address, self.name("c%d" % version), [(self.name("%d/+" % version), 2)], messages * producers, version))
+            self.server.address, self.name("c%d" % version), [(self.name("%d/+" % version), 2)], None, version))
         senders = [self.keep(session.Producer(
-            self.server.address, self.name("p%d%d" % (version, i)), self.name("%d/%d" % (version, i)), messages, qos, version))
-            for i in range(producers)]
+            self.server.address, self.name("p%d%d" % (version, i)), self.name("%d/%d" % (version, i)), None, qos, version))
+            for i in range(PUBLISHERS)]
         for one in [consumer] + senders:
             one.open()
         for one in [consumer] + senders:
             one.start()
-        moves = 0
-        while not all(one.done.is_set() for one in senders):
-            # each move waits for messages that came over the new connection, so that they flow in between
+        for move in range(TAKEOVERS):
+            # each move waits for messages that came over the connection before, so that they flow in between
             seen = len(consumer.handed_on)
-            harness.wait_until(lambda: len(consumer.handed_on) > seen or consumer.error or all(one.done.is_set() for one in senders),
-                               "messages flow", every=0.001)
-            if consumer.error:
-                break
+            harness.wait_until(lambda: len(consumer.handed_on) > seen or consumer.error, "messages flow", every=0.001)
             if move_consumer:
                 consumer.open()
             if move_producers:
-                senders[moves % producers].open()
-            moves += 1
-        session.wait_all(senders + [consumer])
+                senders[move % PUBLISHERS].open()
+        for one in senders:
+            one.finish()
+        session.wait_all(senders)
+        total = sum(one.count for one in senders)
+        harness.wait_until(lambda: len(consumer.different) >= total or consumer.error, "the last messages came")
+        self.assertIsNone(consumer.error)
         consumer.settle()
         numbers = session.numbers_by_topic(consumer)
-        self.assertEqual(len(numbers), producers)
-        for topic, got in numbers.items():
-            if qos == 2:
-                self.assertEqual(got, list(range(messages)), topic)
-            else:
-                self.assertEqual(session.first_occurrences(got), list(range(messages)), topic)
-        self.assertGreater(moves, 5, "nothing moved")
+        for one in senders:
+            got = numbers.pop(one.topic)
+            if qos == 1:
+                got = session.first_occurrences(got)
+            self.assertEqual(got, list(range(one.count)), one.topic)
+        self.assertEqual(numbers, {})
 
     def test_a_subscriber_that_moves_loses_nothing_at_qos_1(self):
         for version in (4, 5):
@@ -76,21 +76,25 @@ class Takeover(harness.Case):
                 self.assertEqual(told, [0x8E] if version == 5 else [])
             self.assertEqual(connections[-1].ping(), [])
 
+    @harness.not_mosquitto("closes without DISCONNECT")
     def test_of_many_at_once_exactly_one_stays(self):
         """All send CONNECT before any reads its answer."""
         connections = [self.keep(wire.Wire(self.server.address)) for _ in range(24)]
         for connection in connections:
             connection.send(wire.connect(self.name(), clean=False, props={"session_expiry": 100}))
-        # a later one ends all of them, so each can be read to its end
+        accepted = 0
+        for connection in connections:
+            answer = connection.read(wire.CONNACK)
+            # 0x8E is no code of CONNACK: one that is replaced before it is in hears "server unavailable"
+            self.assertIn(answer.reason, (0, 0x88))
+            accepted += answer.reason == 0
+        self.assertGreater(accepted, 0)
+        # of those that got in all but one are told to leave; the next one ends that one too
         last = self.keep(wire.Wire(self.server.address))
         answer = last.connect(self.name(), clean=False, props={"session_expiry": 100})
         self.assertEqual((answer.reason, answer.session_present), (0, True))
-        for connection in connections:
-            for one in connection.read_to_end():
-                if isinstance(one, wire.Connack):
-                    self.assertIn(one.reason, (0, 0x8E))
-                else:
-                    self.assertEqual(one.reason, 0x8E)
+        told = [one.reason for connection in connections for one in connection.read_to_end()]
+        self.assertEqual(told, [0x8E] * accepted)
         self.assertEqual(last.ping(), [])
 
     def test_a_clean_start_takes_the_connection_but_not_the_session(self):

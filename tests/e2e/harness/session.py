@@ -135,7 +135,9 @@ class Consumer(threading.Thread):
 
 
 class Producer(threading.Thread):
-    """Publishes COUNT messages "0".."COUNT-1" to TOPIC at QOS; `done` is set when all are acknowledged."""
+    """Publishes COUNT messages "0".."COUNT-1" to TOPIC at QOS; `done` is set when all are acknowledged.
+
+    With COUNT None it goes on until finish() is called; then `count` says how many there were."""
 
     def __init__(self, address, client_id, topic, count, qos, version=5, window=20, retain=False):
         super().__init__(daemon=True)
@@ -147,6 +149,7 @@ class Producer(threading.Thread):
         self.version = version
         self.window = window
         self.retain = retain
+        self.finishing = False
         self.open_ids = collections.OrderedDict()  # packet id -> (number, released)
         self.next = 0
         self.last_id = 0
@@ -195,6 +198,10 @@ class Producer(threading.Thread):
             self.error = error
             self.done.set()
 
+    def finish(self):
+        """Stop after the messages that are under way. Any thread."""
+        self.finishing = True
+
     def _repeat(self, connection):
         again = bytearray()
         for packet_id, (number, released) in self.open_ids.items():
@@ -207,7 +214,9 @@ class Producer(threading.Thread):
     def _send(self, connection):
         while not self.stopping:
             out = bytearray()
-            while self.next < self.count and len(self.open_ids) < self.window:
+            if self.finishing and self.count is None:
+                self.count = self.next
+            while self.next != self.count and len(self.open_ids) < self.window:
                 packet_id = None
                 if self.qos:
                     packet_id = self._new_id()
@@ -262,9 +271,11 @@ def wait_all(threads, deadline=DEADLINE):
         if thread.error:
             raise AssertionError("%s: %r" % (thread.client_id, thread.error)) from thread.error
         if late:
-            got = len(thread.handed_on) if isinstance(thread, Consumer) else thread.next
-            raise AssertionError("%s is not done; it has %d of %d" % (
-                thread.client_id, got, thread.expect if isinstance(thread, Consumer) else thread.count))
+            if isinstance(thread, Consumer):
+                got, wanted = len(thread.different), thread.expect
+            else:
+                got, wanted = thread.next - len(thread.open_ids), thread.count
+            raise AssertionError("%s is not done; it has %s of %s" % (thread.client_id, got, wanted))
 
 
 def numbers_by_topic(consumer):
