@@ -1,6 +1,6 @@
 # Programs that measure: built by `make bench`, run by hand, no part of `make check`.
 bench_programs = tests/bench/micro_index
-EXTRA_PROGRAMS = $(bench_programs)
+EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 
 bench: $(bench_programs)
