@@ -23,11 +23,18 @@ char *__wrap_strndup(const char *text, size_t len);
 
 static _Atomic uint64_t countdown; /* 0: nothing is to fail */
 static _Atomic bool failed;
+static _Atomic uint64_t run; /* how many are to fail when countdown is at 1 */
+
+void malloc_fail_run(uint64_t n, uint64_t count)
+{
+    atomic_store(&failed, false);
+    atomic_store(&run, count);
+    atomic_store(&countdown, n);
+}
 
 void malloc_fail_at(uint64_t n)
 {
-    atomic_store(&failed, false);
-    atomic_store(&countdown, n);
+    malloc_fail_run(n, 1);
 }
 
 bool malloc_fail_end(void)
@@ -47,6 +54,9 @@ static bool is_due(void)
     } while (!atomic_compare_exchange_weak(&countdown, &left, left - 1));
     if (left != 1) {
         return false;
+    }
+    if (atomic_fetch_sub(&run, 1) > 1) {
+        atomic_store(&countdown, 1); /* the next one is due, too */
     }
     atomic_store(&failed, true);
     errno = ENOMEM;

@@ -22,7 +22,10 @@
 /** From now on count allocations; the N-th (from 1) fails, once. */
 void malloc_fail_at(uint64_t n);
 
-/** Stop counting. @return true if an allocation was made to fail since malloc_fail_at() */
+/** The same, but COUNT allocations from the N-th on fail; UINT64_MAX: all of them. */
+void malloc_fail_run(uint64_t n, uint64_t count);
+
+/** Stop counting. @return true if an allocation was made to fail since counting began */
 bool malloc_fail_end(void);
 
 #endif

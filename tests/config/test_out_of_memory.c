@@ -5,6 +5,8 @@
 #include "tests/config/load.h"
 #include "tests/malloc_fail.h"
 
+#include <stdio.h>
+
 #define CALLS_MIN 5u /* fewer allocations than this, and the test tests nothing */
 
 static const char valid_text[] =
@@ -50,6 +52,43 @@ START_TEST(load_gives_the_whole_configuration_or_a_problem)
     }
     ck_assert_uint_ge(refused, CALLS_MIN);
     config_free(whole);
+}
+END_TEST
+
+/** Load TEXT while COUNT allocations from the n-th on fail, for every n. */
+static void refuse_without_memory(const char *text, uint64_t count)
+{
+    struct config_report report;
+    bool failed = true;
+
+    for (uint64_t n = 1; failed; n++) {
+        config_report_init(&report);
+        malloc_fail_run(n, count);
+        struct config *c = config_load_text(text, strlen(text), &report);
+        failed = malloc_fail_end();
+        ck_assert_int_eq(c == NULL, failed);
+        ck_assert_int_eq(report.out_of_memory, failed);
+        config_free(c);
+        config_report_fini(&report);
+    }
+}
+
+/* Words of every length, so that the parser's buffer has to grow at each of their bytes, the closing quote included. */
+START_TEST(load_is_refused_when_memory_is_gone_for_a_while)
+{
+    char text[200];
+
+    for (int len = 1; len < 140; len++) {
+        snprintf(text, sizeof(text), "{\"$schema\": \"%0*d\"}", len, 0);
+        refuse_without_memory(text, 2);
+        refuse_without_memory(text, 3);
+    }
+}
+END_TEST
+
+START_TEST(load_is_refused_when_memory_is_gone_for_good)
+{
+    refuse_without_memory("{\"$schema\": \"a-word-that-is-longer-than-the-first-buffer\", \"workers\": 1}", UINT64_MAX);
 }
 END_TEST
 
@@ -146,6 +185,8 @@ static Suite *suite(void)
     TCase *tc = tcase_create("out of memory");
 
     tcase_add_test(tc, load_gives_the_whole_configuration_or_a_problem);
+    tcase_add_test(tc, load_is_refused_when_memory_is_gone_for_a_while);
+    tcase_add_test(tc, load_is_refused_when_memory_is_gone_for_good);
     tcase_add_test(tc, refused_text_stays_refused);
     tcase_add_test(tc, default_and_copy_are_whole_or_null);
     tcase_add_test(tc, reload_is_whole_or_null_and_says_when_changes_are_lost);
