@@ -6,6 +6,7 @@ e2e_tests = \
 	tests/e2e/test_connect_flood.py \
 	tests/e2e/test_expiry.py \
 	tests/e2e/test_keep_alive.py \
+	tests/e2e/test_message_expiry.py \
 	tests/e2e/test_mosquitto_clients.py \
 	tests/e2e/test_mosquitto_sessions.py \
 	tests/e2e/test_mqttjs.py \
@@ -24,9 +25,11 @@ EXTRA_DIST += \
 	tests/e2e/mqttjs/clients.cjs \
 	tests/e2e/mqttjs/native.cjs \
 	tests/e2e/harness/__init__.py \
+	tests/e2e/harness/case.py \
 	tests/e2e/harness/clock.py \
 	tests/e2e/harness/pahos.py \
 	tests/e2e/harness/server.py \
 	tests/e2e/harness/session.py \
+	tests/e2e/harness/timed.py \
 	tests/e2e/harness/tools.py \
 	tests/e2e/harness/wire.py

@@ -1,46 +1,14 @@
-"""What ends by the clock: sessions, delayed wills, messages.
-
-Time passes with the events of the broker itself: the will of a client that is gone, delayed by so many seconds, arrives when
-they are over. Nothing may come early; late is allowed as much as a loaded machine needs.
-"""
+"""Sessions and wills that end by the clock."""
 
 import time
 
 import harness
 from harness import wire
 from harness.server import IS_MOSQUITTO
+from harness.timed import LATE_S, TimedCase
 
-LATE_S = 6.0
 
-
-class Expiry(harness.Case):
-    def client(self, client_id="", version=5, **options):
-        client = self.keep(wire.Wire(self.server.address, version))
-        self.answer = client.connect(client_id, **options)
-        self.assertEqual(self.answer.reason, 0)
-        return client
-
-    def watcher(self, *suffixes):
-        watcher = self.client()
-        watcher.subscribe(*((self.name(one), 1) for one in suffixes))
-        return watcher
-
-    def leave_will(self, suffix, delay_s, expiry_s=100, client_id=""):
-        """A client that breaks its connection; its will says SUFFIX after DELAY_S. Returns when it left."""
-        client = self.client(client_id, props={"session_expiry": expiry_s},
-                             will=(self.name(suffix), suffix, 1, False, {"will_delay": delay_s}))
-        left = time.monotonic()
-        client.abort()
-        return left
-
-    def wait_s(self, seconds):
-        """A clock that the broker keeps."""
-        watcher = self.watcher("clock")
-        left = self.leave_will("clock", seconds)
-        watcher.read(wire.PUBLISH)
-        self.assertGreaterEqual(time.monotonic() - left, seconds - 0.01)
-        watcher.close()
-
+class Expiry(TimedCase):
     def test_a_will_waits_for_its_delay(self):
         watcher = self.watcher("two", "one", "none")
         left = time.monotonic()
@@ -122,39 +90,6 @@ class Expiry(harness.Case):
         self.wait_s(1)
         self.client("old timer", version=4, clean=False)
         self.assertTrue(self.answer.session_present)
-
-    def test_messages_expire_in_the_queue_and_those_behind_them_do_not(self):
-        props = {"session_expiry": 100}
-        self.client("queue", props=props).subscribe((self.name(), 2))
-        self.client("queue", clean=False, props=props).close()
-        sender = self.client()
-        for payload, qos, expiry in (("short 1", 1, 1), ("kept 1", 1, 100), ("short 2", 2, 1), ("kept 2", 2, None), ("last", 1, 0xFFFFFFFF)):
-            sender.publish(self.name(), payload, qos, props={} if expiry is None else {"message_expiry": expiry})
-        self.wait_s(2)
-        back = self.client("queue", clean=False, props=props)
-        got = [back.read(wire.PUBLISH) for _ in range(3)]
-        self.assertEqual([one.payload for one in got], [b"kept 1", b"kept 2", b"last"])
-        self.assertTrue(90 < got[0].props["message_expiry"] <= 98, got[0].props)
-        self.assertNotIn("message_expiry", got[1].props)
-        self.assertTrue(0xFFFFFFFF - 20 < got[2].props["message_expiry"] <= 0xFFFFFFFF - 2)
-
-    def test_retained_messages_expire_and_tell_what_is_left(self):
-        sender = self.client()
-        for suffix, expiry in (("short", 1), ("long", 100)):
-            sender.publish(self.name(suffix), suffix, 1, retain=True, props={"message_expiry": expiry})
-        self.wait_s(2)
-        late = self.client()
-        late.subscribe((self.name("#"), 1))
-        message = late.read(wire.PUBLISH)
-        self.assertEqual(message.payload, b"long")
-        self.assertTrue(90 < message.props["message_expiry"] <= 98)
-
-    def test_a_will_message_expires_only_after_it_was_sent(self):
-        watcher = self.watcher("will")
-        client = self.client(props={"session_expiry": 100},
-                             will=(self.name("will"), "x", 1, False, {"will_delay": 2, "message_expiry": 1}))
-        client.abort()
-        self.assertEqual(watcher.read(wire.PUBLISH).props["message_expiry"], 1)
 
 
 if __name__ == "__main__":

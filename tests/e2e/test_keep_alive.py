@@ -87,7 +87,7 @@ class KeepAlive(harness.Case):
         client = self.keep(pahos.Client(self.server, self.name()))
         client.connect(keep_alive=2)
         silent = self.keep(wire.Wire(self.server.address))
-        silent.connect(keep_alive=3)
+        silent.connect(keep_alive=2)
         silent.read_to_end()
         client.publish(self.name(), b"x", 1)
         self.assertTrue(client.disconnects.empty())

@@ -37,7 +37,7 @@ MOSQUITTO_LIMITS = {
 }
 
 
-def skip_program():
+def program_problem():
     """Why no test can run here, or None."""
     if IS_MOSQUITTO:
         return None if shutil.which("mosquitto", path=search_path()) else "mosquitto is not installed"
