@@ -460,6 +460,15 @@ size_t retained_cursor_next(struct retained *retained, struct retained_cursor *c
     return count;
 }
 
+void retained_cursor_put_back(struct retained *retained, struct retained_cursor *cursor, struct message *message)
+{
+    struct message *before = cursor->position;
+    cursor->shard = (uint32_t)(shard_of(retained, message_topic(message)) - retained->shards);
+    cursor->position = message_ref(message);
+    cursor->done = false;
+    message_unref(before);
+}
+
 /* --- expiry ----------------------------------------------------------------------------------------------------- */
 
 /* Go on sweeping SHARD, looking at *BUDGET entries at most; what went is in DROPPED. Returns how many. */

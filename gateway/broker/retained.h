@@ -79,6 +79,12 @@ size_t retained_cursor_next(struct retained *retained, struct retained_cursor *c
                             struct message **out, size_t max);
 
 /**
+ * Put a walk back to just behind MESSAGE, one of those that the last retained_cursor_next() returned, but not its last one: those
+ * returned behind it come again.
+ */
+void retained_cursor_put_back(struct retained *retained, struct retained_cursor *cursor, struct message *message);
+
+/**
  * Look for expired values and drop them: at most a few hundred entries per call, going round; shards in which nothing can expire
  * cost nothing. Returns how many went. Any thread.
  */

@@ -142,8 +142,15 @@ static bool run_slice(struct place *place, struct retained_walk *walk)
     }
     size_t count =
         retained_cursor_next(place->broker->retained, &walk->cursor, place->now_ms, values, max);
+    size_t sent = 0;
+    while (sent < count && (sent == 0 || room(place, walk->session, walk->subscription) > 0)) {
+        send_value(place, walk, values[sent++]);
+    }
+    if (sent < count) {
+        /* they are larger than there is room for: the others come when the client has taken these */
+        retained_cursor_put_back(place->broker->retained, &walk->cursor, values[sent - 1]);
+    }
     for (size_t i = 0; i < count; i++) {
-        send_value(place, walk, values[i]);
         message_unref(values[i]);
     }
     return true;

@@ -390,6 +390,44 @@ START_TEST(a_call_looks_at_a_bounded_number_of_entries)
 }
 END_TEST
 
+START_TEST(a_cursor_that_is_put_back_gives_the_rest_again)
+{
+    enum { VALUES = 200 };
+    struct retained *retained = unbounded();
+    struct message *out[16];
+    char topic[32];
+    for (unsigned i = 0; i < VALUES; i++) {
+        sprintf(topic, "%u", i);
+        ck_assert_int_eq(put(retained, topic, 1), TG_OK);
+    }
+    struct retained_cursor cursor;
+    ck_assert_int_eq(retained_cursor_init(&cursor, text("#"), NO_STAMP), TG_OK);
+    bool seen[VALUES] = {false};
+    unsigned kept = 0;
+    while (!cursor.done) {
+        size_t count = retained_cursor_next(retained, &cursor, 0, out, COUNT_OF(out));
+        /* keep some, give back the others: over the borders of shards and at the very end too */
+        size_t keep = count > 1 ? 1 + kept % (count - 1) : count;
+        for (size_t i = 0; i < keep; i++) {
+            sprintf(topic, "%.*s", (int)out[i]->topic_len, (const char *)out[i]->bytes);
+            unsigned long number = strtoul(topic, NULL, 10);
+            ck_assert(number < VALUES && !seen[number]);
+            seen[number] = true;
+            kept++;
+        }
+        if (keep < count) {
+            retained_cursor_put_back(retained, &cursor, out[keep - 1]);
+        }
+        for (size_t i = 0; i < count; i++) {
+            message_unref(out[i]);
+        }
+    }
+    ck_assert_uint_eq(kept, VALUES);
+    retained_cursor_fini(&cursor);
+    retained_free(retained);
+}
+END_TEST
+
 START_TEST(a_cursor_may_be_given_up_anywhere)
 {
     struct retained *retained = unbounded();
@@ -970,6 +1008,7 @@ static Suite *retained_suite(void)
     tcase_add_test(walks, leading_wildcards_do_not_match_dollar_topics_mqtt_4_7_2_1);
     tcase_add_test(walks, a_subtree_begins_with_its_root_and_ends_before_names_that_only_begin_alike);
     tcase_add_test(walks, a_call_looks_at_a_bounded_number_of_entries);
+    tcase_add_test(walks, a_cursor_that_is_put_back_gives_the_rest_again);
     tcase_add_test(walks, a_cursor_may_be_given_up_anywhere);
     tcase_add_test(walks, a_walk_delivers_each_value_that_stays_once_and_none_above_its_stamp);
     tcase_add_test(walks, topics_come_in_order_with_the_separator_before_every_other_byte);
