@@ -31,7 +31,12 @@ static bool check_entries(struct client *client, const struct subscribe *packet)
     struct subscribe_entry entry;
     while (subscribe_next(&cursor, client->version, &entry)) {
         struct topic_filter parsed;
-        if (entry.no_local && topic_filter_parse(entry.filter, &parsed) && parsed.share_name.len > 0) {
+        if (!topic_filter_parse(entry.filter, &parsed)) {
+            /* [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2] */
+            client_close(client, REASON_TOPIC_FILTER_INVALID, "topic filter is not valid");
+            return false;
+        }
+        if (entry.no_local && parsed.share_name.len > 0) {
             /* [MQTT-3.8.3-4] */
             client_close(client, REASON_PROTOCOL_ERROR, "No Local on a shared subscription");
             return false;
@@ -77,6 +82,24 @@ void handle_subscribe(struct client *client, struct bytes body)
     }
 }
 
+static bool check_filters(struct client *client, const struct unsubscribe *packet)
+{
+    struct bytes cursor = packet->entries;
+    struct bytes filter;
+    struct topic_filter parsed;
+    while (unsubscribe_next(&cursor, &filter)) {
+        if (!topic_filter_parse(filter, &parsed)) {
+            client_close(client, REASON_TOPIC_FILTER_INVALID, "topic filter is not valid");
+            return false;
+        }
+    }
+    if (packet->properties.user_properties > client->place->settings->limits.user_properties_max) {
+        client_close(client, REASON_QUOTA_EXCEEDED, "too many user properties");
+        return false;
+    }
+    return true;
+}
+
 void handle_unsubscribe(struct client *client, struct bytes body)
 {
     struct unsubscribe packet;
@@ -85,8 +108,7 @@ void handle_unsubscribe(struct client *client, struct bytes body)
         client_close(client, fault.reason_code, fault.why);
         return;
     }
-    if (packet.properties.user_properties > client->place->settings->limits.user_properties_max) {
-        client_close(client, REASON_QUOTA_EXCEEDED, "too many user properties");
+    if (!check_filters(client, &packet)) {
         return;
     }
     uint8_t small[CODES_STACK_BYTES];
@@ -103,13 +125,11 @@ void handle_unsubscribe(struct client *client, struct bytes body)
     while (unsubscribe_next(&cursor, &filter)) {
         struct subscription *subscription =
             subscription_find(&session->subscriptions, filter, place->broker->hash_seed);
-        struct topic_filter parsed;
         if (subscription != NULL) {
             subscription_remove(place, &session->subscriptions, subscription);
             codes[count++] = REASON_SUCCESS;
         } else {
-            codes[count++] =
-                topic_filter_parse(filter, &parsed) ? REASON_NO_SUBSCRIPTION_EXISTED : REASON_TOPIC_FILTER_INVALID;
+            codes[count++] = REASON_NO_SUBSCRIPTION_EXISTED;
         }
     }
     reply_suback(client, submit(client), PACKET_UNSUBACK, packet.packet_id, (struct bytes){codes, count}, NULL);

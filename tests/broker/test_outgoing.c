@@ -49,7 +49,7 @@ START_TEST(keeps_order_under_random_operations)
 {
     enum { STEPS = 20000, MODEL = 600 };
     struct outgoing_ring ring = {0};
-    uint64_t model[MODEL];
+    static uint64_t model[MODEL];
     uint32_t count = 0;
     uint64_t next = 0;
     uint32_t random = 7;
