@@ -69,10 +69,10 @@ static uint32_t random_below(uint32_t n)
 static void peer_flush(void *transport)
 {
     struct peer *peer = transport;
-    struct iovec iov[256];
+    struct iovec iov[64];
     const struct outq *out = client_output(peer->client);
     size_t sent = 0;
-    int count = outq_iov(out, iov, 256);
+    int count = outq_iov(out, iov, 64);
     for (int i = 0; i < count; i++) {
         ck_assert_uint_le(peer->output_len + iov[i].iov_len, OUTPUT_BYTES);
         memcpy(peer->output + peer->output_len, iov[i].iov_base, iov[i].iov_len);
