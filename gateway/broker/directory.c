@@ -137,7 +137,7 @@ bool directory_remove(struct directory *directory, struct session *session)
     return may_go;
 }
 
-bool directory_visit(struct place *place, size_t *shard, void (*visit)(struct place *place, struct session *session))
+bool directory_visit(struct place *place, size_t *shard, directory_visit_fn visit, void *arg)
 {
     if (*shard >= SHARDS) {
         return false;
@@ -147,7 +147,7 @@ bool directory_visit(struct place *place, size_t *shard, void (*visit)(struct pl
     for (size_t b = 0; b < s->bucket_count; b++) {
         for (struct session *session = s->buckets[b]; session != NULL; session = session->directory_next) {
             if (!session->moving && session->place == place) {
-                visit(place, session);
+                visit(place, session, arg);
             }
         }
     }

@@ -65,8 +65,10 @@ void acquire_finish(struct acquire *acquire, struct session *session, bool prese
 /** Refuse ACQUIRE (taken): its place is told by mail. */
 void acquire_refuse(struct place *from, struct acquire *acquire, uint8_t reason_code);
 
-/** Call VISIT for up to a shard's sessions that are at PLACE; *SHARD goes from 0 up. @return false after the last shard. VISIT must not
- * end or add sessions. */
-bool directory_visit(struct place *place, size_t *shard, void (*visit)(struct place *place, struct session *session));
+/** Called for each session of a shard that is at PLACE, with the shard's lock held: must not end or add sessions. */
+typedef void (*directory_visit_fn)(struct place *place, struct session *session, void *arg);
+
+/** Call VISIT for the sessions of shard number *SHARD (from 0) that are at PLACE, and move on to the next. @return false after the last */
+bool directory_visit(struct place *place, size_t *shard, directory_visit_fn visit, void *arg);
 
 #endif

@@ -3,6 +3,8 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/alias.c \
 	gateway/broker/broker.c \
 	gateway/broker/broker.h \
+	gateway/broker/census.c \
+	gateway/broker/census.h \
 	gateway/broker/client.c \
 	gateway/broker/client.h \
 	gateway/broker/connecting.h \

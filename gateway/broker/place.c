@@ -137,8 +137,9 @@ bool place_receive_mail(struct place *place)
     return true;
 }
 
-static void classify(struct place *place, struct session *session)
+static void classify(struct place *place, struct session *session, void *arg)
 {
+    (void)arg;
     struct access *access = place->broker->access;
     uint32_t at = 0;
     for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
@@ -156,7 +157,14 @@ static bool classify_again(struct place *place)
         place->access_generation = generation;
         place->classed_shards = 0;
     }
-    return place->classed_shards != SIZE_MAX && directory_visit(place, &place->classed_shards, classify);
+    if (place->classed_shards == SIZE_MAX) {
+        return false;
+    }
+    if (directory_visit(place, &place->classed_shards, classify, NULL)) {
+        return true;
+    }
+    place->classed_shards = SIZE_MAX;
+    return false;
 }
 
 /* Disconnect those whose acknowledgements have all been sent. */

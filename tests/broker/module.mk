@@ -39,3 +39,8 @@ check_PROGRAMS += tests/broker/test_handover
 tests_broker_test_handover_SOURCES = tests/broker/test_handover.c
 tests_broker_test_handover_LDADD = gateway/libbroker.a gateway/libaccess.a gateway/libstore.a config/libconfig.a \
 	$(broker_test_libs) $(system_libs)
+
+check_PROGRAMS += tests/broker/test_census
+tests_broker_test_census_SOURCES = tests/broker/test_census.c $(broker_harness)
+tests_broker_test_census_LDADD = gateway/libbroker.a gateway/libaccess.a gateway/libstore.a config/libconfig.a \
+	$(broker_test_libs) $(system_libs)

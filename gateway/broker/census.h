@@ -1,0 +1,78 @@
+/**
+ * Lists of what the broker holds, for people and tools: sessions with their connections, and subscriptions.
+ *
+ * Sessions belong to their places, so a list is put together by asking them, one part of the directory at a time: no thread is held for
+ * longer than one shard of the directory takes (a few ms with a million sessions), and what is listed is copied. A list is no
+ * snapshot: a session that moves or comes meanwhile may be missed or seen twice.
+ *
+ *      census_start -> on_entry* -> on_part -> census_continue -> ... -> on_part (is_complete) -> census_free
+ */
+#ifndef GATEWAY_BROKER_CENSUS_H
+#define GATEWAY_BROKER_CENSUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/bytes.h"
+
+struct census;
+struct place;
+
+enum census_kind {
+    CENSUS_SESSIONS,      /* one entry a session */
+    CENSUS_SUBSCRIPTIONS, /* one entry a subscription; of the session only its client id is told */
+};
+
+/** One session, or one subscription; borrowed for the call. */
+struct census_entry {
+    struct bytes client_id;
+
+    /* CENSUS_SESSIONS */
+    struct bytes user_name; /* empty: anonymous */
+    bool is_connected;
+    bool has_will;
+    const char *transport;  /* "tcp", "ws", ...; NULL unless connected */
+    struct bytes peer;      /* address as text; empty unless connected */
+    uint8_t version;        /* enum mqtt_version of the last connection */
+    unsigned place;
+    uint16_t keep_alive_s;
+    uint32_t expiry_s;      /* Session Expiry Interval; UINT32_MAX: never */
+    uint32_t queued_messages;
+    uint64_t queued_bytes;
+    uint32_t inflight_messages; /* sent and not finished */
+    uint32_t subscriptions;
+
+    /* CENSUS_SUBSCRIPTIONS */
+    struct bytes filter;    /* as the client wrote it, "$share/..." included */
+    uint32_t id;            /* Subscription Identifier; 0: none */
+    uint8_t qos;
+    uint8_t retain_handling;
+    bool no_local;
+    bool retain_as_published;
+};
+
+struct census_ops {
+    /** One entry. Must not call the broker. */
+    void (*on_entry)(void *owner, const struct census_entry *entry);
+    /** The entries of one part have been told; IS_COMPLETE: it was the last. May call the broker. FAILED: memory ran out, some are missing. */
+    void (*on_part)(void *owner, bool is_complete, bool failed);
+};
+
+/**
+ * Begin a list at PART (0: from the beginning; else what census_part() said). OPS is static. Callbacks come on PLACE's thread, later.
+ * Returns owned; NULL without memory.
+ */
+struct census *census_start(struct place *place, enum census_kind kind, uint32_t part, const struct census_ops *ops,
+                            void *owner);
+
+/** Go on with the next part, from within or after on_part() (not is_complete). */
+void census_continue(struct census *census);
+
+/** Where the list goes on after the part that was told last: what census_start() takes to resume it. */
+uint32_t census_part(const struct census *census);
+
+/** End it, at any time on PLACE's thread, also within its callbacks: none comes any more. Takes CENSUS. */
+void census_free(struct census *census);
+
+#endif
