@@ -43,9 +43,9 @@ for (const protocolVersion of [3, 4, 5]) {
     const granted = await client.subscribeAsync({ [topic + '/0']: { qos: 0 }, [topic + '/1']: { qos: 1 }, [topic + '/2']: { qos: 2 } })
     assert.deepEqual(granted.map(one => one.qos).sort(), [0, 1, 2])
     for (const qos of [0, 1, 2]) {
-      await publishAll(client, 200, i => [`${topic}/${qos}`, String(i), { qos }])
-      const got = await messages.take(200)
-      assert.deepEqual(got.map(one => Number(one.payload)), [...Array(200).keys()])
+      await publishAll(client, 100, i => [`${topic}/${qos}`, String(i), { qos }])
+      const got = await messages.take(100)
+      assert.deepEqual(got.map(one => Number(one.payload)), [...Array(100).keys()])
       assert.ok(got.every(one => one.packet.qos === qos && !one.packet.dup && !one.packet.retain))
     }
   })
@@ -191,6 +191,11 @@ test('a session outlives its connection and gives what came meanwhile', async ()
   }
 })
 
+// A repeated PUBREL whose PUBCOMP was lost: 0x92 is "not an error during recovery" [MQTT 5.0, 3.7.2.1], but MQTT.js takes it for one.
+function notFoundIsFine (error) {
+  if (error.code !== 0x92) throw error
+}
+
 test('nothing is lost when sockets break again and again', async () => {
   const options = { clean: false, properties: { sessionExpiryInterval: 100 } }
   const receiver = await open({ ...options, clientId: 'breaks-receiver' })
@@ -202,7 +207,7 @@ test('nothing is lost when sockets break again and again', async () => {
     const sent = []
     for (let i = 0; i < count; i++) {
       if (i >= 15) await sent[i - 15]
-      sent.push(sender.client.publishAsync(`breaks/${qos}`, String(i), { qos }))
+      sent.push(sender.client.publishAsync(`breaks/${qos}`, String(i), { qos }).catch(notFoundIsFine))
       if (i % 20 === 10) {
         // a break hits only what is under way, so let something through first
         seen.add(String((await receiver.messages.next()).payload))
