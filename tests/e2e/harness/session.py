@@ -9,6 +9,7 @@ Each is one thread that the test starts; take_over() moves it to a new connectio
 
 import collections
 import threading
+import time
 
 from . import wire
 from .clock import DEADLINE
@@ -63,9 +64,16 @@ class Consumer(threading.Thread):
 
     def settle(self):
         """A round trip on the connection in use: what the broker had sent before has been handed on."""
-        self.ponged.clear()
-        self.connection.send(wire.PING)
-        assert self.ponged.wait(DEADLINE), "no PINGRESP came"
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
+            self.ponged.clear()
+            try:
+                self.connection.send(wire.PING)
+            except OSError:
+                pass  # it was cut, and is about to be replaced
+            if self.ponged.wait(0.5):
+                return
+        raise AssertionError("no PINGRESP came")
 
     def run(self):
         try:
@@ -284,6 +292,16 @@ def numbers_by_topic(consumer):
     for topic, payload in consumer.handed_on:
         out[topic].append(int(payload))
     return out
+
+
+def difference(got, count):
+    """What is wrong with GOT, which should be 0..COUNT-1; "" if nothing is."""
+    if got == list(range(count)):
+        return ""
+    at = next((i for i, number in enumerate(got) if number != i), len(got))
+    return "missing %s, repeated %s, out of order from position %d: %s" % (
+        sorted(set(range(count)) - set(got)), sorted(n for n, times in collections.Counter(got).items() if times > 1),
+        at, got[max(0, at - 5) : at + 30])
 
 
 def first_occurrences(numbers):
