@@ -288,6 +288,9 @@ static void redirect(struct handover *handover)
 static void export_session(struct place *place, struct handover *handover)
 {
     struct session *session = handover->session;
+    /* What was published here before leaves before: what the session's client publishes at B may not overtake what it has
+     * published here, and B drops what is A's only as long as it holds. */
+    route_flush(place);
     session->handover = NULL;
     redirect(handover);
     subscription_clear(place, &session->subscriptions);
