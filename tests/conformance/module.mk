@@ -1,4 +1,23 @@
 # What the specification demands, proven through a whole broker in one thread (tests/broker/harness.h).
 broker_harness = tests/broker/harness.c tests/broker/harness.h tests/broker/spec.c tests/broker/spec.h \
 	tests/broker/test_client.c tests/broker/test_client.h
-EXTRA_DIST += $(broker_harness)
+conformance_main = tests/conformance/main.c tests/conformance/conformance.h $(broker_harness)
+conformance_311_main = tests/conformance/v311.h $(conformance_main)
+
+conformance_libs = $(gateway_libs) $(CHECK_LIBS) $(system_libs)
+
+check_PROGRAMS += tests/conformance/test_connack_311
+tests_conformance_test_connack_311_SOURCES = tests/conformance/test_connack_311.c $(conformance_311_main)
+tests_conformance_test_connack_311_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_connect_311
+tests_conformance_test_connect_311_SOURCES = tests/conformance/test_connect_311.c $(conformance_311_main)
+tests_conformance_test_connect_311_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_session_311
+tests_conformance_test_session_311_SOURCES = tests/conformance/test_session_311.c $(conformance_311_main)
+tests_conformance_test_session_311_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_will_311
+tests_conformance_test_will_311_SOURCES = tests/conformance/test_will_311.c $(conformance_311_main)
+tests_conformance_test_will_311_LDADD = $(conformance_libs)
