@@ -23,9 +23,9 @@ import unittest
 
 from .case import Case, not_mosquitto
 from .clock import DEADLINE, wait_until
-from .server import IS_MOSQUITTO, Server, program_problem, sanitizer_of
+from .server import IS_MOSQUITTO, SMALL_QUARANTINE, Server, memory, program_problem
 
-__all__ = ["Case", "DEADLINE", "Server", "main", "not_mosquitto", "sanitizer_of", "wait_until"]
+__all__ = ["Case", "DEADLINE", "SMALL_QUARANTINE", "Server", "main", "memory", "not_mosquitto", "wait_until"]
 
 HANG = 240  # seconds after which a test program that hangs tells where, and dies
 
