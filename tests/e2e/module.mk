@@ -33,3 +33,9 @@ EXTRA_DIST += \
 	tests/e2e/harness/timed.py \
 	tests/e2e/harness/tools.py \
 	tests/e2e/harness/wire.py
+
+# The tests that measure memory, alone: make check in a build with sanitizers allows several times as much.
+.PHONY: e2e-memory
+e2e-memory: tidegate$(EXEEXT)
+	@$(AM_TESTS_ENVIRONMENT) for test in test_connect_flood test_slow_readers test_bad_input; do \
+		$(PYTHON) $(srcdir)/tests/e2e/$$test.py || exit 1; done
