@@ -139,6 +139,20 @@ static void write_and_wait(struct connection *connection)
     }
 }
 
+void connection_print_address(char *buf, size_t cap, const uint8_t address[16], uint16_t port)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    struct in6_addr in6;
+    memcpy(&in6, address, sizeof in6);
+    if (IN6_IS_ADDR_V4MAPPED(&in6)) {
+        inet_ntop(AF_INET, address + 12, text, sizeof text);
+        snprintf(buf, cap, "%s:%u", text, (unsigned)port);
+    } else {
+        inet_ntop(AF_INET6, address, text, sizeof text);
+        snprintf(buf, cap, "[%s]:%u", text, (unsigned)port);
+    }
+}
+
 /* --- what the core calls ----------------------------------------------------------------------------------------- */
 
 static void transport_flush(void *transport)
@@ -181,15 +195,10 @@ static void transport_close(void *transport)
 static void transport_describe(void *transport, char *buf, size_t cap)
 {
     const struct connection *connection = transport;
-    char text[INET6_ADDRSTRLEN] = "";
-    if (!connection->has_address) {
-        snprintf(buf, cap, "%s", connection->listener->name);
-    } else if (IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)connection->address)) {
-        inet_ntop(AF_INET, connection->address + 12, text, sizeof text);
-        snprintf(buf, cap, "%s:%u", text, (unsigned)connection->port);
+    if (connection->has_address) {
+        connection_print_address(buf, cap, connection->address, connection->port);
     } else {
-        inet_ntop(AF_INET6, connection->address, text, sizeof text);
-        snprintf(buf, cap, "[%s]:%u", text, (unsigned)connection->port);
+        snprintf(buf, cap, "%s", connection->listener->name);
     }
 }
 

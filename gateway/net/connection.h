@@ -64,6 +64,8 @@ struct connection {
 _Static_assert(sizeof(struct connection) <= 120, "tens of thousands of them are idle, and malloc adds 8");
 #endif
 
+#define CONNECTION_ADDRESS_BYTES 64u /* what connection_print_address() needs at most */
+
 #define CONNECTION_FLUSH_MS  5000u /* to get rid of the output that is left when the core closes */
 #define CONNECTION_LINGER_MS 2000u /* for the peer to answer our FIN */
 
@@ -95,6 +97,9 @@ void connections_sweep(struct worker *worker);
 
 /** When connections_sweep() has to be called next; UINT64_MAX if nobody waits for it. */
 uint64_t connections_sweep_due_ms(const struct worker *worker);
+
+/** Write ADDRESS (IPv4 as ::ffff:a.b.c.d) and PORT as people read them, "127.0.0.1:4711" or "[::1]:4711", to BUF. Any thread. */
+void connection_print_address(char *buf, size_t cap, const uint8_t address[16], uint16_t port);
 
 /** End every connection of WORKER, posted ones included. */
 void connections_end_all(struct worker *worker);

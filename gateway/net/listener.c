@@ -91,11 +91,11 @@ static const char *reason_to_refuse(const struct listener *listener, const struc
 
 static void log_refusal(const struct listener *listener, const struct peer *peer, const char *reason)
 {
-    char text[INET6_ADDRSTRLEN] = "";
+    char text[CONNECTION_ADDRESS_BYTES] = "";
     if (peer != NULL) {
-        inet_ntop(AF_INET6, peer->address, text, sizeof text);
+        connection_print_address(text, sizeof text, peer->address, peer->port);
     }
-    log_warning("connection refused", LOG_STR("listener", listener->name), LOG_STR("address", text),
+    log_warning("connection refused", LOG_STR("listener", listener->name), LOG_STR("peer", text),
                 LOG_STR("reason", reason));
 }
 
@@ -213,20 +213,9 @@ static void name_tcp(struct listener *listener)
 {
     struct sockaddr_storage bound = {0};
     socklen_t bound_len = sizeof bound;
-    char text[INET6_ADDRSTRLEN] = "";
-    if (getsockname(listener->io.fd, (struct sockaddr *)&bound, &bound_len) != 0) {
-        return;
-    }
-    if (bound.ss_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, &bound, sizeof in);
-        inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
-        snprintf(listener->name, sizeof listener->name, "%s:%u", text, (unsigned)ntohs(in.sin_port));
-    } else {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, &bound, sizeof in6);
-        inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof text);
-        snprintf(listener->name, sizeof listener->name, "[%s]:%u", text, (unsigned)ntohs(in6.sin6_port));
+    struct peer self;
+    if (getsockname(listener->io.fd, (struct sockaddr *)&bound, &bound_len) == 0 && peer_from_sockaddr(&self, &bound)) {
+        connection_print_address(listener->name, sizeof listener->name, self.address, self.port);
     }
 }
 

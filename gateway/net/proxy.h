@@ -29,8 +29,8 @@ struct proxy_header {
  * @param buf  bytes received so far; borrowed for the call
  * @param out  untouched unless the call returns > 0
  *
- * @return length of the header, 1 .. PROXY_HEADER_BYTES_MAX: the client's bytes begin behind it; 0 if BUF may be the
- *         beginning of a header; -1 if it is not, whatever follows. With PROXY_HEADER_BYTES_MAX bytes it is never 0.
+ * @return length of the header, 1 .. PROXY_HEADER_BYTES_MAX: the client's bytes begin behind it; 0 if it has not
+ *         ended yet; -1 if there is none, whatever follows. With PROXY_HEADER_BYTES_MAX bytes it is never 0.
  */
 ssize_t proxy_header_decode(const uint8_t *buf, size_t len, struct proxy_header *out) __attribute__((warn_unused_result));
 

@@ -202,7 +202,38 @@ def sections():
     yield "bad_zero", b"\x01" + section(entry(0x21, u16(0)))
 
 
-CORPORA = {"packet": from_client, "packet_client": from_server, "topic": topics, "utf8": strings, "property": sections}
+def proxy_headers():
+    signature = b"\r\n\r\n\x00\r\nQUIT\n"
+
+    def binary(version_command, family, body):
+        return signature + bytes([version_command, family]) + u16(len(body)) + body
+
+    ports = u16(56324) + u16(1883)
+    ipv4 = bytes([192, 0, 2, 7, 198, 51, 100, 1]) + ports
+    ipv6 = bytes(range(16)) + bytes(16) + ports
+    yield "v1_tcp4", b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 1883\r\n" + CLIENT_BYTES
+    yield "v1_tcp6", b"PROXY TCP6 2001:db8::7 ::ffff:1.2.3.4 1 65535\r\n"
+    yield "v1_unknown", b"PROXY UNKNOWN ::1 ::1 1 1\r\n" + CLIENT_BYTES
+    yield "v1_cut", b"PROXY TCP4 192.0.2.7 198.51"
+    yield "v2_tcp4", binary(0x21, 0x11, ipv4) + CLIENT_BYTES
+    yield "v2_tcp6_tlvs", binary(0x21, 0x21, ipv6 + b"\x03\x00\x04\x12\x34\x56\x78\x04\x00\x00")
+    yield "v2_unix", binary(0x21, 0x31, b"/run/a".ljust(108, b"\x00") + b"/run/b".ljust(108, b"\x00"))
+    yield "v2_local", binary(0x20, 0x00, b"") + CLIENT_BYTES
+    yield "v2_unspecified", binary(0x21, 0x00, b"abc")
+    yield "v2_longest", binary(0x21, 0x11, ipv4 + bytes(2048 - 16 - len(ipv4)))
+    yield "v2_cut", binary(0x21, 0x21, ipv6)[:30]
+    yield "bad_mqtt", CLIENT_BYTES
+    yield "bad_v1_zero", b"PROXY TCP4 192.0.2.7 198.51.100.1 056324 1883\r\n"
+    yield "bad_v1_long", b"PROXY UNKNOWN " + b"x" * 100
+    yield "bad_v1_newline", b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 1883\n"
+    yield "bad_v2_udp", binary(0x21, 0x12, ipv4)
+    yield "bad_v2_short", binary(0x21, 0x21, ipv6[:35])
+    yield "bad_v2_long", binary(0x21, 0x11, bytes(2048 - 15))
+
+
+CLIENT_BYTES = packet(0x10, text("MQTT"), b"\x04\x02", u16(60), text("client"))
+CORPORA = {"packet": from_client, "packet_client": from_server, "topic": topics, "utf8": strings, "property": sections,
+           "proxy": proxy_headers}
 
 for corpus, seeds in CORPORA.items():
     folder = TARGET / corpus

@@ -48,6 +48,11 @@ tests_fuzz_fuzz_utf8_SOURCES = tests/fuzz/fuzz_utf8.c tests/fuzz/fuzz.h $(fuzz_m
 tests_fuzz_fuzz_utf8_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_utf8_LDADD = protocol/libprotocol.a
 
+fuzz_targets += tests/fuzz/fuzz_proxy
+tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c tests/fuzz/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_proxy_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_proxy_LDADD = gateway/libnet.a
+
 if FUZZING
 noinst_PROGRAMS += $(fuzz_targets)
 else
