@@ -1,5 +1,5 @@
 /* The floor: what the same reads and writes cost with almost no logic. An epoll loop that speaks just enough MQTT 3.1.1 to
- * forward: CONNECT and SUBSCRIBE are accepted unseen, a PUBLISH goes as it is to whoever subscribed to exactly its topic, QoS 1 is
+ * forward: CONNECT and SUBSCRIBE are accepted unseen, a PUBLISH goes as it is to whoever subscribed to exactly its topic (a filter with '+' gets everything), QoS 1 is
  * acknowledged at once. One read per event, one write per connection and turn, like the servers it is compared with.
  *
  *     forward PORT      prints "ready" when it listens
@@ -48,6 +48,7 @@ static int epoll_fd;
 static struct connection *dirty[CONNECTIONS_MAX];
 static size_t dirty_count;
 static struct topic topics[TOPICS];
+static struct topic everything; /* receivers of filters with a wildcard: of every message */
 
 static _Noreturn void fail(const char *what)
 {
@@ -115,9 +116,11 @@ static void on_publish(struct connection *c, const uint8_t *packet, size_t len, 
     if (topic_len == 0 || topic_len > TOPIC_BYTES_MAX || header_len + 2 + topic_len + 2 > len) {
         return;
     }
-    const struct topic *topic = topic_of(body + 2, topic_len);
-    for (size_t i = 0; i < topic->count; i++) {
-        queue(topic->receivers[i], packet, len);
+    const struct topic *lists[] = {topic_of(body + 2, topic_len), &everything};
+    for (size_t l = 0; l < 2; l++) {
+        for (size_t i = 0; i < lists[l]->count; i++) {
+            queue(lists[l]->receivers[i], packet, len);
+        }
     }
     if (qos == 1) {
         const uint8_t puback[] = {PACKET_PUBACK << 4, 2, body[2 + topic_len], body[3 + topic_len]};
@@ -133,9 +136,12 @@ static void on_subscribe(struct connection *c, const uint8_t *body, size_t len)
         if (topic_len == 0 || topic_len > TOPIC_BYTES_MAX || at + 2 + topic_len + 1 > len) {
             return;
         }
-        struct topic *topic = topic_of(body + at + 2, topic_len);
-        memcpy(topic->name, body + at + 2, topic_len);
-        topic->len = topic_len;
+        struct topic *topic = &everything;
+        if (memchr(body + at + 2, '+', topic_len) == NULL) {
+            topic = topic_of(body + at + 2, topic_len);
+            memcpy(topic->name, body + at + 2, topic_len);
+            topic->len = topic_len;
+        }
         topic->receivers = must_realloc(topic->receivers, (topic->count + 1) * sizeof(struct connection *));
         topic->receivers[topic->count++] = c;
         uint8_t suback[] = {PACKET_SUBACK << 4, 3, body[0], body[1], body[at + 2 + topic_len]};
@@ -162,15 +168,23 @@ static void on_packet(struct connection *c, const uint8_t *packet, size_t len, c
     }
 }
 
+static void remove_receiver(struct topic *topic, const struct connection *c)
+{
+    for (size_t i = 0; i < topic->count;) {
+        if (topic->receivers[i] == c) {
+            topic->receivers[i] = topic->receivers[--topic->count];
+        } else {
+            i++;
+        }
+    }
+}
+
 static void close_connection(struct connection *c)
 {
     for (size_t t = 0; t < TOPICS; t++) {
-        for (size_t i = 0; i < topics[t].count; i++) {
-            if (topics[t].receivers[i] == c) {
-                topics[t].receivers[i--] = topics[t].receivers[--topics[t].count];
-            }
-        }
+        remove_receiver(&topics[t], c);
     }
+    remove_receiver(&everything, c);
     for (size_t i = 0; i < dirty_count; i++) {
         if (dirty[i] == c) {
             dirty[i--] = dirty[--dirty_count];
