@@ -201,6 +201,9 @@ void tc_expect_nothing_(struct tc *c);
 #define tc_expect_closed(c)        TC_AT(tc_expect_closed_(c))
 #define tc_expect_nothing(c)       TC_AT(tc_expect_nothing_(c))
 
+/** The packet that came last, as it stood on the wire. */
+const uint8_t *tc_last_bytes(const struct tc *c);
+
 /** True if the properties that came are exactly those of the packet spec EXPECTED, in that order. */
 bool tc_has_properties(const struct properties *properties, const char *expected);
 
@@ -216,7 +219,7 @@ struct tc *tc_connect_persistent_(struct harness *h, unsigned place, const char 
 void tc_subscribe_(struct tc *c, struct tc_subscription subscription);
 /** Unsubscribe from something that is subscribed to. */
 void tc_unsubscribe_(struct tc *c, const char *filter);
-/** Publish to the end of the handshake; nothing else may come meanwhile. */
+/** Publish to the end of the handshake; what else comes meanwhile is left for the test to look at. */
 void tc_publish_(struct tc *c, struct tc_message message);
 /** PINGREQ and PINGRESP: the connection lives and the broker reads. */
 void tc_expect_alive_(struct tc *c);

@@ -21,3 +21,14 @@ tests_conformance_test_session_311_LDADD = $(conformance_libs)
 check_PROGRAMS += tests/conformance/test_will_311
 tests_conformance_test_will_311_SOURCES = tests/conformance/test_will_311.c $(conformance_311_main)
 tests_conformance_test_will_311_LDADD = $(conformance_libs)
+
+conformance_optional_parts = tests/conformance/optional_parts.c tests/conformance/optional_parts.h
+
+check_PROGRAMS += tests/conformance/test_ack_5
+tests_conformance_test_ack_5_SOURCES = tests/conformance/test_ack_5.c $(conformance_optional_parts) $(conformance_main)
+tests_conformance_test_ack_5_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_subscribe_5
+tests_conformance_test_subscribe_5_SOURCES = tests/conformance/test_subscribe_5.c $(conformance_optional_parts) \
+	$(conformance_main)
+tests_conformance_test_subscribe_5_LDADD = $(conformance_libs)
