@@ -44,7 +44,11 @@ void auth_answered(struct client *client)
         connecting_free(client);
         return;
     case ACCESS_REFUSED:
-        client_close(client, request->reason_code, request->why);
+        /* [MQTT-3.14.2-1] CONNACK has words for a refusal that DISCONNECT lacks */
+        client_close(client,
+                     reason_is_allowed(PACKET_DISCONNECT, request->reason_code, false) ? request->reason_code
+                                                                                       : REASON_NOT_AUTHORIZED,
+                     request->why);
         return;
     }
 }
