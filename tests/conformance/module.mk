@@ -32,3 +32,12 @@ check_PROGRAMS += tests/conformance/test_subscribe_5
 tests_conformance_test_subscribe_5_SOURCES = tests/conformance/test_subscribe_5.c $(conformance_optional_parts) \
 	$(conformance_main)
 tests_conformance_test_subscribe_5_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_auth_5
+tests_conformance_test_auth_5_SOURCES = tests/conformance/test_auth_5.c $(conformance_main)
+tests_conformance_test_auth_5_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_disconnect_5
+tests_conformance_test_disconnect_5_SOURCES = tests/conformance/test_disconnect_5.c $(conformance_optional_parts) \
+	$(conformance_main)
+tests_conformance_test_disconnect_5_LDADD = $(conformance_libs)
