@@ -34,8 +34,16 @@ struct crowd {
     struct histogram latency;
 };
 
+/* Wait until the server has nothing more to do, then ask for its memory. */
 static void memory_of(const struct crowd *c, struct process_memory *memory)
 {
+    struct span span;
+    unsigned looks = 0;
+    do {
+        span_begin(&span, c->options->pid);
+        (void)poll(NULL, 0, 40);
+        span_end(&span, c->options->pid);
+    } while (span.server_ns > span.ns / 100 && looks++ < 50);
     if (!process_memory_get(c->options->pid, memory)) {
         die("the server is gone");
     }

@@ -1,6 +1,6 @@
 /* The floor: what the same reads and writes cost with almost no logic. An epoll loop that speaks just enough MQTT 3.1.1 to
- * forward: CONNECT and SUBSCRIBE are accepted unseen, a PUBLISH goes as it is to whoever subscribed to exactly its topic (a filter with '+' gets everything), QoS 1 is
- * acknowledged at once. One read per event, one write per connection and turn, like the servers it is compared with.
+ * forward: CONNECT and SUBSCRIBE are accepted unseen, a PUBLISH goes as it is to whoever subscribed to exactly its topic (a
+ * filter with '+' gets everything), QoS 1 is acknowledged at once. One read per event, one write per connection and turn, like the servers it is compared with.
  *
  *     forward PORT      prints "ready" when it listens
  */
@@ -19,8 +19,8 @@
 #include "protocol/packet.h"
 
 enum {
-    CONNECTIONS_MAX = 4096, /* that have output in one turn */
-    TOPICS = 4096, /* power of two */
+    TOPICS = 4096,      /* power of two */
+    TOPICS_USED = 2048, /* at most */
     READ_BYTES = 256 * 1024,
     EVENTS = 512,
     TOPIC_BYTES_MAX = 64,
@@ -45,9 +45,11 @@ struct topic {
 };
 
 static int epoll_fd;
-static struct connection *dirty[CONNECTIONS_MAX];
+static struct connection **dirty; /* have output in this turn */
 static size_t dirty_count;
+static size_t dirty_capacity;
 static struct topic topics[TOPICS];
+static size_t topics_used;
 static struct topic everything; /* receivers of filters with a wildcard: of every message */
 
 static _Noreturn void fail(const char *what)
@@ -87,6 +89,10 @@ static void queue(struct connection *c, const uint8_t *bytes, size_t len)
     memcpy(c->out + c->out_len, bytes, len);
     c->out_len += len;
     if (!c->is_dirty) {
+        if (dirty_count == dirty_capacity) {
+            dirty_capacity = (dirty_capacity + 32) * 2;
+            dirty = must_realloc(dirty, dirty_capacity * sizeof(struct connection *));
+        }
         c->is_dirty = true;
         dirty[dirty_count++] = c;
     }
@@ -139,6 +145,10 @@ static void on_subscribe(struct connection *c, const uint8_t *body, size_t len)
         struct topic *topic = &everything;
         if (memchr(body + at + 2, '+', topic_len) == NULL) {
             topic = topic_of(body + at + 2, topic_len);
+            if (topic->len == 0 && topics_used++ == TOPICS_USED) {
+                errno = ENOSPC;
+                fail("topics");
+            }
             memcpy(topic->name, body + at + 2, topic_len);
             topic->len = topic_len;
         }

@@ -43,9 +43,13 @@ class Smoke(unittest.TestCase):
     def test_forwarder(self):
         port = free_port()
         server = self.serve([os.path.join(BUILD, "tests/bench/forward"), str(port)], port)
-        figures = self.load(server, port, "pairs", "--clients", "3", "--window", "10", "--qos", "1")
-        self.assertGreater(figures["count"], 0)
-        self.assertGreater(figures["cpu_us"], 0)
+        for workload, args in (("pairs", ["--qos", "1", "--clients", "3", "--window", "10"]),
+                               ("fan-in", ["--clients", "5", "--window", "5"]),
+                               ("fan-out", ["--clients", "5", "--window", "5"])):
+            with self.subTest(workload=workload):
+                figures = self.load(server, port, workload, *args)
+                self.assertGreater(figures["count"], 0)
+                self.assertGreater(figures["cpu_us"], 0)
 
     def test_gateway(self):
         port = free_port()
