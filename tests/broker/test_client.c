@@ -699,6 +699,17 @@ const struct suback *tc_expect_suback_(struct tc *c, enum packet_type type, uint
     return &packet->suback;
 }
 
+const struct suback *tc_expect_any_suback_(struct tc *c, uint16_t packet_id)
+{
+    char expected[32];
+    snprintf(expected, sizeof(expected), "SUBACK %u", packet_id);
+    struct tc_packet *packet = take(c, PACKET_SUBACK, expected);
+    if (packet->suback.packet_id != packet_id) {
+        fail_expected(c, expected, packet);
+    }
+    return &packet->suback;
+}
+
 void tc_expect_pingresp_(struct tc *c)
 {
     take(c, PACKET_PINGRESP, "PINGRESP");

@@ -175,6 +175,8 @@ const struct ack *tc_expect_ack_(struct tc *c, enum packet_type type, uint16_t p
 const struct ack *tc_expect_success_(struct tc *c, enum packet_type type, uint16_t packet_id);
 /** CODES: a packet spec. */
 const struct suback *tc_expect_suback_(struct tc *c, enum packet_type type, uint16_t packet_id, const char *codes);
+/** Any SUBACK that answers the request PACKET_ID. */
+const struct suback *tc_expect_any_suback_(struct tc *c, uint16_t packet_id);
 void tc_expect_pingresp_(struct tc *c);
 const struct disconnect *tc_expect_auth_(struct tc *c, uint8_t reason_code);
 /** 5.0: DISCONNECT with REASON_CODE, then the end of the connection. 3.x: that end alone. NULL for 3.x. */
@@ -195,6 +197,7 @@ void tc_expect_nothing_(struct tc *c);
 #define tc_expect_pubcomp(c, id)   TC_AT(tc_expect_success_((c), PACKET_PUBCOMP, (id)))
 #define tc_expect_suback(c, ...)   TC_AT(tc_expect_suback_((c), PACKET_SUBACK, __VA_ARGS__))
 #define tc_expect_unsuback(c, ...) TC_AT(tc_expect_suback_((c), PACKET_UNSUBACK, __VA_ARGS__))
+#define tc_expect_any_suback(...)  TC_AT(tc_expect_any_suback_(__VA_ARGS__))
 #define tc_expect_pingresp(c)      TC_AT(tc_expect_pingresp_(c))
 #define tc_expect_auth(...)        TC_AT(tc_expect_auth_(__VA_ARGS__))
 #define tc_expect_refused(...)     TC_AT(tc_expect_refused_(__VA_ARGS__))
