@@ -85,6 +85,9 @@ void harness_run(struct harness *h);
 /** Let MS milliseconds go by; every timer fires at its own time. */
 void harness_advance(struct harness *h, uint64_t ms);
 
+/** Let MS milliseconds go by in one step, as when the machine was asleep, and run. */
+void harness_jump(struct harness *h, uint64_t ms);
+
 /** Complete the COUNT oldest tickets that are held (all: SIZE_MAX), and run. */
 void harness_complete_store(struct harness *h, size_t count);
 

@@ -44,7 +44,7 @@ __attribute__((format(printf, 2, 3), noreturn)) static void fail_test(const stru
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    ck_abort_msg("%s:%d: client \"%s\": %s", at_file, at_line, c->id != NULL ? c->id : "", text);
+    ck_abort_msg("%s:%d: client \"%s\": %s", at_file, at_line, c->id, text);
     abort(); /* ck_abort_msg() returns in no mode that we use */
 }
 
@@ -297,7 +297,7 @@ struct tc *tc_open(struct harness *h, unsigned place)
     harness_start(h);
     struct tc *c = must(calloc(1, sizeof(*c)));
     c->h = h;
-    c->place = h->spreads ? (place + h->opened++) % h->places : place;
+    c->place = (place + (h->spreads ? h->opened++ : 0)) % h->places;
     c->version = MQTT_5_0;
     c->room = SIZE_MAX;
     c->receive_max = UINT16_MAX;
@@ -308,6 +308,11 @@ struct tc *tc_open(struct harness *h, unsigned place)
     c->client = must(client_new(harness_place(h, c->place), &test_transport, c));
     harness_run(h);
     return c;
+}
+
+void tc_name(struct tc *c, const char *name)
+{
+    snprintf(c->id, sizeof(c->id), "%s", name);
 }
 
 void tc_hang_up(struct tc *c)
@@ -402,7 +407,7 @@ static struct bytes text(const char *s)
 /* Note what the client's CONNECT promises and demands. */
 static void note_connect(struct tc *c, const struct tc_options *options, struct bytes properties)
 {
-    c->id = options->id;
+    tc_name(c, options->id);
     c->version = options->version != 0 ? options->version : MQTT_5_0;
     struct property_entry entry;
     while (c->version == MQTT_5_0 && properties_next(&properties, &entry)) {
@@ -760,6 +765,15 @@ void tc_expect_nothing_(struct tc *c)
     if (c->closed) {
         fail_test(c, "expected nothing, but the connection is closed");
     }
+}
+
+size_t tc_count(const struct tc *c)
+{
+    size_t count = 0;
+    for (const struct tc_packet *packet = c->first; packet != NULL; packet = packet->newer) {
+        count += !packet->taken;
+    }
+    return count;
 }
 
 const uint8_t *tc_last_bytes(const struct tc *c)

@@ -37,7 +37,7 @@ struct tc {
     struct harness *h;
     struct tc *next;       /* in h->clients */
     struct client *client; /* NULL once the transport is gone */
-    const char *id;        /* as in CONNECT; borrowed, for messages */
+    char id[64];           /* as in CONNECT, for messages */
     unsigned place;
     enum mqtt_version version;
     uint16_t next_packet_id;
@@ -116,6 +116,9 @@ struct tc *tc_try_connect(struct harness *h, struct tc_options options);
 
 /** Send a CONNECT on the connection C. */
 void tc_send_connect(struct tc *c, struct tc_options options);
+
+/** What failures call C until it sends CONNECT. */
+void tc_name(struct tc *c, const char *name);
 
 /** The peer is gone: end of file or reset. A no-op if the transport has ended. */
 void tc_hang_up(struct tc *c);
@@ -203,6 +206,9 @@ void tc_expect_nothing_(struct tc *c);
 #define tc_expect_refused(...)     TC_AT(tc_expect_refused_(__VA_ARGS__))
 #define tc_expect_closed(c)        TC_AT(tc_expect_closed_(c))
 #define tc_expect_nothing(c)       TC_AT(tc_expect_nothing_(c))
+
+/** How many packets the test has not looked at. */
+size_t tc_count(const struct tc *c);
 
 /** The packet that came last, as it stood on the wire. */
 const uint8_t *tc_last_bytes(const struct tc *c);

@@ -12,7 +12,6 @@ static const struct properties *provoke_within(struct harness *h, unsigned max, 
     snprintf(id, sizeof(id), "max-%u", max);
     snprintf(properties, sizeof(properties), "packet_max:%u", max);
     *c = tc_connect_with(h, .id = id, .properties = max > 0 ? properties : NULL);
-    (*c)->id = NULL; /* the text ends here */
     return provoke(*c);
 }
 

@@ -146,7 +146,8 @@ CONFORMANCE_TEST(mqtt_3_2_2_12_will_above_the_maximum_qos_is_refused)
 CONFORMANCE_TEST(mqtt_3_2_2_13_retained_will_without_retain_support_is_refused)
 {
     h->limits->retain_available = false;
-    struct tc *c = tc_try_connect(h, (struct tc_options){.id = "c", .will = {.topic = "w", .payload = "x", .retain = true}});
+    struct tc *c =
+        tc_try_connect(h, (struct tc_options){.id = "c", .will = {.topic = "w", .payload = "x", .retain = true}});
     tc_expect_connack(c, false, REASON_RETAIN_NOT_SUPPORTED);
     tc_expect_closed(c);
     c = tc_try_connect(h, (struct tc_options){.id = "c", .will = {.topic = "w", .payload = "x"}});

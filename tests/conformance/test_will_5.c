@@ -121,8 +121,8 @@ CONFORMANCE_TEST(mqtt_3_1_2_8_clean_start_ends_the_session_and_so_publishes_a_de
 CONFORMANCE_TEST(mqtt_3_1_2_10_published_will_is_gone)
 {
     struct tc *w = watcher(h);
-    struct tc *c = tc_connect_with(h, .id = "c", .properties = "session_expiry:100",
-                                   .will = {.topic = "will", .payload = "bye"});
+    struct tc *c =
+        tc_connect_with(h, .id = "c", .properties = "session_expiry:100", .will = {.topic = "will", .payload = "bye"});
     tc_hang_up(c);
     tc_receive(w, "will", "bye", 0);
     c = tc_connect_with(h, .id = "c", .resume = true);
@@ -134,8 +134,8 @@ CONFORMANCE_TEST(mqtt_3_1_2_10_published_will_is_gone)
 CONFORMANCE_TEST(mqtt_3_1_2_10_will_removed_by_disconnect_is_gone)
 {
     struct tc *w = watcher(h);
-    struct tc *c = tc_connect_with(h, .id = "c", .properties = "session_expiry:100",
-                                   .will = {.topic = "will", .payload = "bye"});
+    struct tc *c =
+        tc_connect_with(h, .id = "c", .properties = "session_expiry:100", .will = {.topic = "will", .payload = "bye"});
     tc_disconnect(c);
     c = tc_connect_with(h, .id = "c", .resume = true);
     tc_hang_up(c);
@@ -164,9 +164,8 @@ CONFORMANCE_TEST(mqtt_3_1_3_9_back_within_the_delay_suppresses_the_will)
 {
     struct tc *w = watcher(h);
     for (int i = 0; i < 3; i++) {
-        struct tc *c =
-            tc_connect_with(h, .id = "c", .resume = true, .properties = "session_expiry:100",
-                            .will = {.topic = "will", .payload = "bye", .properties = "will_delay:10"});
+        struct tc *c = tc_connect_with(h, .id = "c", .resume = true, .properties = "session_expiry:100",
+                                       .will = {.topic = "will", .payload = "bye", .properties = "will_delay:10"});
         tc_hang_up(c);
         harness_advance(h, 9900);
     }
