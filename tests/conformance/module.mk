@@ -6,6 +6,10 @@ conformance_311_main = tests/conformance/v311.h $(conformance_main)
 
 conformance_libs = $(gateway_libs) $(CHECK_LIBS) $(system_libs)
 
+check_PROGRAMS += tests/conformance/test_acknowledgements_311
+tests_conformance_test_acknowledgements_311_SOURCES = tests/conformance/test_acknowledgements_311.c $(conformance_311_main)
+tests_conformance_test_acknowledgements_311_LDADD = $(conformance_libs)
+
 check_PROGRAMS += tests/conformance/test_connack_311
 tests_conformance_test_connack_311_SOURCES = tests/conformance/test_connack_311.c $(conformance_311_main)
 tests_conformance_test_connack_311_LDADD = $(conformance_libs)
@@ -14,9 +18,41 @@ check_PROGRAMS += tests/conformance/test_connect_311
 tests_conformance_test_connect_311_SOURCES = tests/conformance/test_connect_311.c $(conformance_311_main)
 tests_conformance_test_connect_311_LDADD = $(conformance_libs)
 
+check_PROGRAMS += tests/conformance/test_mqtt31
+tests_conformance_test_mqtt31_SOURCES = tests/conformance/test_mqtt31.c $(conformance_main)
+tests_conformance_test_mqtt31_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_ping_disconnect_311
+tests_conformance_test_ping_disconnect_311_SOURCES = tests/conformance/test_ping_disconnect_311.c $(conformance_311_main)
+tests_conformance_test_ping_disconnect_311_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_publish_311
+tests_conformance_test_publish_311_SOURCES = tests/conformance/test_publish_311.c $(conformance_311_main)
+tests_conformance_test_publish_311_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_qos_flows_311
+tests_conformance_test_qos_flows_311_SOURCES = tests/conformance/test_qos_flows_311.c $(conformance_311_main)
+tests_conformance_test_qos_flows_311_LDADD = $(conformance_libs)
+
 check_PROGRAMS += tests/conformance/test_session_311
 tests_conformance_test_session_311_SOURCES = tests/conformance/test_session_311.c $(conformance_311_main)
 tests_conformance_test_session_311_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_subscribe_311
+tests_conformance_test_subscribe_311_SOURCES = tests/conformance/test_subscribe_311.c $(conformance_311_main)
+tests_conformance_test_subscribe_311_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_topics_311
+tests_conformance_test_topics_311_SOURCES = tests/conformance/test_topics_311.c $(conformance_311_main)
+tests_conformance_test_topics_311_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_unsubscribe_311
+tests_conformance_test_unsubscribe_311_SOURCES = tests/conformance/test_unsubscribe_311.c $(conformance_311_main)
+tests_conformance_test_unsubscribe_311_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_utf8_and_headers_311
+tests_conformance_test_utf8_and_headers_311_SOURCES = tests/conformance/test_utf8_and_headers_311.c $(conformance_311_main)
+tests_conformance_test_utf8_and_headers_311_LDADD = $(conformance_libs)
 
 check_PROGRAMS += tests/conformance/test_will_311
 tests_conformance_test_will_311_SOURCES = tests/conformance/test_will_311.c $(conformance_311_main)

@@ -108,7 +108,7 @@ CONFORMANCE_TEST(mqtt311_3_1_2_24_keep_alive_0_lets_the_client_be_silent)
     tc_expect_alive(c);
 }
 
-/* --- the payload ------------------------------------------------------------------------------------------------------- */
+/* --- the payload -------------------------------------------------------------------------------------------------- */
 
 CONFORMANCE_TEST(mqtt311_3_1_2_9_mqtt311_3_1_2_19_mqtt311_3_1_2_21_flagged_fields_have_to_be_there)
 {
@@ -228,7 +228,7 @@ CONFORMANCE_TEST(mqtt311_3_1_3_9_rejected_id_is_refused_with_2)
     tc_expect_closed(c);
 }
 
-/* --- actions ----------------------------------------------------------------------------------------------------------- */
+/* --- actions ------------------------------------------------------------------------------------------------------ */
 
 CONFORMANCE_TEST(mqtt311_3_1_4_1_connect_that_does_not_conform_closes_without_connack)
 {

@@ -27,8 +27,8 @@ static inline struct tc *v311_resume(struct harness *h, const char *id)
 }
 
 /**
- * Run a step for each string, in packet specs, that UTF-8 does not allow: a lone continuation byte, a byte that never occurs, an
- * overlong form, a surrogate, a number above U+10FFFF, a sequence cut short.
+ * Run a step for each string, as a packet spec, that UTF-8 does not allow: a lone continuation byte, a byte that never
+ * occurs, an overlong form, a surrogate, a number above U+10FFFF, a sequence cut short.
  */
 #define V311_FOR_ILL_FORMED(text)                                                                                      \
     for (const char *const *text##_at = v311_ill_formed, *text; (text = *text##_at) != NULL; text##_at++)
