@@ -232,6 +232,7 @@ class Broken(harness.Case):
                 self.server.address, self.name("sub%d" % qos), [(topic, 2)], None, version))
             producer = self.keep(session.Producer(
                 self.server.address, self.name("pub%d" % qos), topic, None, qos, version, window=10))
+            session.keep_pace(consumer, [producer])
             consumer.open()
             producer.open()
             consumer.start()

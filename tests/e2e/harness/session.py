@@ -12,7 +12,7 @@ import threading
 import time
 
 from . import wire
-from .clock import DEADLINE
+from .clock import DEADLINE, wait_until
 
 SESSION_EXPIRY = 300
 
@@ -145,7 +145,8 @@ class Consumer(threading.Thread):
 class Producer(threading.Thread):
     """Publishes COUNT messages "0".."COUNT-1" to TOPIC at QOS; `done` is set when all are acknowledged.
 
-    With COUNT None it goes on until finish() is called; then `count` says how many there were."""
+    With COUNT None it goes on until finish() is called; then `count` says how many there were. `pace`, if set, is called
+    before each batch and may wait: a receiver written in Python is slower than a broker, whose queues are bounded."""
 
     def __init__(self, address, client_id, topic, count, qos, version=5, window=20, retain=False):
         super().__init__(daemon=True)
@@ -157,6 +158,7 @@ class Producer(threading.Thread):
         self.version = version
         self.window = window
         self.retain = retain
+        self.pace = None
         self.finishing = False
         self.open_ids = collections.OrderedDict()  # packet id -> (number, released)
         self.next = 0
@@ -222,6 +224,8 @@ class Producer(threading.Thread):
     def _send(self, connection):
         while not self.stopping:
             out = bytearray()
+            if self.pace:
+                self.pace()
             if self.finishing and self.count is None:
                 self.count = self.next
             while self.next != self.count and len(self.open_ids) < self.window:
@@ -284,6 +288,17 @@ def wait_all(threads, deadline=DEADLINE):
             else:
                 got, wanted = thread.next - len(thread.open_ids), thread.count
             raise AssertionError("%s is not done; it has %s of %s" % (thread.client_id, got, wanted))
+
+
+def keep_pace(consumer, producers, ahead=5000):
+    """Let PRODUCERS be no more than AHEAD messages before CONSUMER."""
+
+    def wait():
+        wait_until(lambda: sum(one.next for one in producers) - len(consumer.different) < ahead or consumer.error,
+                   "the consumer has kept up", every=0.002)
+
+    for one in producers:
+        one.pace = wait
 
 
 def numbers_by_topic(consumer):
