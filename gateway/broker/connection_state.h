@@ -64,7 +64,8 @@ struct client { /* owner: the place's thread */
     struct aliases_out *aliases_out;
     struct parked_ack *parked;     /* oldest first */
     struct parked_ack *parked_last;
-    struct client *parked_next;    /* in the place's list */
+    struct client *parked_next;    /* in the place's list of clients that have something parked */
+    struct client **parked_at;     /* what points to this one there; NULL: it is not in the list */
     uint32_t parked_count;
     uint32_t max_packet;           /* the client's Maximum Packet Size; 0: none */
     uint32_t packet_bytes;         /* the Maximum Packet Size we announced */
@@ -78,7 +79,6 @@ struct client { /* owner: the place's thread */
     uint8_t qos_max;               /* what we announced */
     bool retain_available;         /* the same */
     bool is_dirty;
-    bool is_parked;                /* stands in the place's list */
     bool blocked;                  /* the transport takes no more */
     bool close_asked;              /* ops->close was called */
     bool is_local;                 /* its transport is a struct local: messages are handed over, not encoded */

@@ -82,6 +82,27 @@ static bool may_send(const struct client *client, struct store_ticket ticket)
            (ticket.number == 0 || store_is_done(client->place->broker->store, ticket));
 }
 
+/* Clients that have something parked are in their place's list. */
+static void link_parked(struct client *client)
+{
+    struct place *place = client->place;
+    client->parked_next = place->parked;
+    client->parked_at = &place->parked;
+    place->parked = client;
+    if (client->parked_next != NULL) {
+        client->parked_next->parked_at = &client->parked_next;
+    }
+}
+
+static void unlink_parked(struct client *client)
+{
+    *client->parked_at = client->parked_next;
+    if (client->parked_next != NULL) {
+        client->parked_next->parked_at = client->parked_at;
+    }
+    client->parked_at = NULL;
+}
+
 /* Park ACK (taken, may be NULL). */
 static void park(struct client *client, struct parked_ack *ack)
 {
@@ -96,10 +117,8 @@ static void park(struct client *client, struct parked_ack *ack)
     }
     client->parked_last = ack;
     client->parked_count++;
-    if (!client->is_parked) {
-        client->is_parked = true;
-        client->parked_next = client->place->parked;
-        client->place->parked = client;
+    if (client->parked_at == NULL) {
+        link_parked(client);
     }
 }
 
@@ -193,18 +212,18 @@ static void release_client(struct client *client)
 
 void reply_release_parked(struct place *place)
 {
-    struct client *client = place->parked;
+    struct client *todo = place->parked; /* what is released may park anew, and may end any of these clients */
     place->parked = NULL;
-    while (client != NULL) {
-        struct client *next = client->parked_next;
-        client->is_parked = false;
+    if (todo != NULL) {
+        todo->parked_at = &todo;
+    }
+    while (todo != NULL) {
+        struct client *client = todo;
+        unlink_parked(client);
         release_client(client);
-        if (client->parked != NULL && !client->is_parked) {
-            client->is_parked = true;
-            client->parked_next = place->parked;
-            place->parked = client;
+        if (client->parked != NULL && client->parked_at == NULL) {
+            link_parked(client);
         }
-        client = next;
     }
 }
 
@@ -217,4 +236,7 @@ void reply_drop_parked(struct client *client)
     }
     client->parked_last = NULL;
     client->parked_count = 0;
+    if (client->parked_at != NULL) {
+        unlink_parked(client);
+    }
 }
