@@ -229,7 +229,11 @@ static void on_flush(void *transport)
 
 static void on_pause(void *transport, bool paused)
 {
-    ((struct tc *)transport)->paused = paused;
+    struct tc *c = transport;
+    c->paused = paused;
+    if (!paused && c->unread_len > 0) {
+        c->h->woken[c->place] = true; /* another turn, which reads it */
+    }
 }
 
 static void gone(struct tc *c, enum client_end why)
@@ -774,6 +778,12 @@ size_t tc_count(const struct tc *c)
         count += !packet->taken;
     }
     return count;
+}
+
+unsigned tc_next_type(struct tc *c)
+{
+    const struct tc_packet *packet = oldest(c);
+    return packet != NULL ? (unsigned)packet->type : 0;
 }
 
 const uint8_t *tc_last_bytes(const struct tc *c)

@@ -210,6 +210,9 @@ void tc_expect_nothing_(struct tc *c);
 /** How many packets the test has not looked at. */
 size_t tc_count(const struct tc *c);
 
+/** Type of the oldest packet not looked at; 0: there is none. */
+unsigned tc_next_type(struct tc *c);
+
 /** The packet that came last, as it stood on the wire. */
 const uint8_t *tc_last_bytes(const struct tc *c);
 

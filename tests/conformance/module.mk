@@ -97,3 +97,7 @@ tests_conformance_test_publish_5_LDADD = $(conformance_libs)
 check_PROGRAMS += tests/conformance/test_will_5
 tests_conformance_test_will_5_SOURCES = tests/conformance/test_will_5.c $(conformance_main)
 tests_conformance_test_will_5_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_qos_5
+tests_conformance_test_qos_5_SOURCES = tests/conformance/test_qos_5.c $(conformance_main)
+tests_conformance_test_qos_5_LDADD = $(conformance_libs)
