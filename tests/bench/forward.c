@@ -1,6 +1,7 @@
 /* The floor: what the same reads and writes cost with almost no logic. An epoll loop that speaks just enough MQTT 3.1.1 to
  * forward: CONNECT and SUBSCRIBE are accepted unseen, a PUBLISH goes as it is to whoever subscribed to exactly its topic (a
- * filter with '+' gets everything), QoS 1 is acknowledged at once. One read per event, one write per connection and turn, like the servers it is compared with.
+ * filter with '+' gets everything), QoS 1 is acknowledged at once. One read per event, one write per connection and turn,
+ * like the servers it is compared with.
  *
  *     forward PORT      prints "ready" when it listens
  */
