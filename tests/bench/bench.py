@@ -119,7 +119,7 @@ def command(kind, row, port, folder, build):
     config = {
         "listeners": [{"protocol": "mqtt", "bind": f"127.0.0.1:{port}"}],
         "workers": workers,
-        "limits": {"inflight_messages": row.window, "subscriptions_per_session": 0},
+        "limits": {"inflight_messages": row.window, "queued_messages": 100000, "subscriptions_per_session": 0},
         "log": {"level": "error"},
     }
     with open(path, "w", encoding="ascii") as f:

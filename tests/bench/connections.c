@@ -12,7 +12,7 @@
 #include "tests/bench/process.h"
 
 #define CONNECTING_MAX 50u /* at the same time: below every server's backlog */
-#define PATIENCE_S     20u
+#define PATIENCE_S     60u
 #define NS_PER_S       UINT64_C(1000000000)
 #define NS_PER_MS      UINT64_C(1000000)
 
