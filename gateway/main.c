@@ -73,8 +73,10 @@ static int parse_options(int argc, char **argv, struct options *options)
 {
     enum { OPTION_CHECK = 256, OPTION_VERSION, OPTION_HELP };
     static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},    {"check", no_argument, NULL, OPTION_CHECK},
-        {"version", no_argument, NULL, OPTION_VERSION}, {"help", no_argument, NULL, OPTION_HELP},
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, OPTION_CHECK},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {"help", no_argument, NULL, OPTION_HELP},
         {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "c:", known, NULL)) != -1;) {
@@ -375,7 +377,8 @@ static void drain(struct gateway *gateway, const sigset_t *set)
         }
     }
     if (!workers_are_drained(gateway->workers)) {
-        log_warning("stopped before every connection was", LOG_UNUM("connections", broker_connections(gateway->broker)));
+        log_warning("stopped before every connection was",
+                    LOG_UNUM("connections", broker_connections(gateway->broker)));
     }
     /* From here on nothing waits for a peer; should it hang all the same, a signal ends it. */
     signal(SIGTERM, SIG_DFL);

@@ -412,7 +412,8 @@ bool connections_end(struct worker *worker)
 
     /* Those that have begun to linger since the last call stand at the end of their list. */
     connection = TAILQ_LAST(lingering, connection_list);
-    for (; connection != NULL && connection->client != NULL; connection = TAILQ_PREV(connection, connection_list, link)) {
+    for (; connection != NULL && connection->client != NULL;
+         connection = TAILQ_PREV(connection, connection_list, link)) {
         end_client(connection, CLIENT_END_CLOSED);
         any = true;
     }
@@ -436,17 +437,18 @@ static void end_overdue(struct worker *worker, enum connection_state state, uint
 void connections_sweep(struct worker *worker)
 {
     uint32_t stall_ms = atomic_load_explicit(&worker->workers->write_stall_timeout_ms, memory_order_relaxed);
+    uint32_t linger_ms = worker->is_draining ? CONNECTION_DRAIN_LINGER_MS : CONNECTION_LINGER_MS;
     worker->swept_ms = worker->now_ms;
     end_overdue(worker, CONNECTION_BLOCKED, stall_ms, CLIENT_END_WRITE_STALL);
     end_overdue(worker, CONNECTION_FLUSHING, CONNECTION_FLUSH_MS, CLIENT_END_CLOSED);
-    end_overdue(worker, CONNECTION_LINGERING, CONNECTION_LINGER_MS, CLIENT_END_CLOSED);
+    end_overdue(worker, CONNECTION_LINGERING, linger_ms, CLIENT_END_CLOSED);
 }
 
 uint64_t connections_sweep_due_ms(const struct worker *worker)
 {
     bool none = TAILQ_EMPTY(&worker->lists[CONNECTION_BLOCKED]) && TAILQ_EMPTY(&worker->lists[CONNECTION_FLUSHING]) &&
                 TAILQ_EMPTY(&worker->lists[CONNECTION_LINGERING]);
-    return none ? UINT64_MAX : worker->swept_ms + WORKER_SWEEP_MS;
+    return none ? UINT64_MAX : worker->swept_ms + (worker->is_draining ? WORKER_DRAIN_SWEEP_MS : WORKER_SWEEP_MS);
 }
 
 void connections_end_all(struct worker *worker)

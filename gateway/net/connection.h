@@ -34,7 +34,7 @@ struct worker;
 
 enum connection_state {
     CONNECTION_OPEN,
-    CONNECTION_BLOCKED,   /* as open, but its socket takes no more output */
+    CONNECTION_BLOCKED, /* as open, but its socket takes no more output */
     CONNECTION_FLUSHING,
     CONNECTION_LINGERING,
     CONNECTION_ENDED,
@@ -44,20 +44,20 @@ enum connection_state {
 TAILQ_HEAD(connection_list, connection);
 
 struct connection {
-    ev_io io;                      /* its data is the worker */
-    TAILQ_ENTRY(connection) link;  /* in the worker's list of its state; on the way to a worker: in its inbox */
-    struct client *client;         /* owned; NULL before start and while lingering */
-    struct listener *listener;     /* that accepted it; outlives it */
-    struct proxy_input *proxy;     /* owned: the beginning of a PROXY header; NULL if none is cut */
-    uint64_t since_ms;             /* blocked: when output last moved; flushing, lingering: since when */
-    uint8_t address[16];           /* of the peer, IPv4 as ::ffff:a.b.c.d; zeros for a unix socket */
-    uint32_t wrote_turn;           /* number of the worker's turn in which output was last written */
-    uint16_t port;                 /* of the peer, host order */
-    uint8_t state;                 /* enum connection_state */
-    uint8_t end : 2;               /* enum client_end, once state is ENDED */
-    bool awaits_proxy : 1;         /* its PROXY header has not come yet */
-    bool has_address : 1;          /* false: unix socket */
-    bool is_paused : 1;            /* the core does not want to read */
+    ev_io io;                     /* its data is the worker */
+    TAILQ_ENTRY(connection) link; /* in the worker's list of its state; on the way to a worker: in its inbox */
+    struct client *client;        /* owned; NULL before start and while lingering */
+    struct listener *listener;    /* that accepted it; outlives it */
+    struct proxy_input *proxy;    /* owned: the beginning of a PROXY header; NULL if none is cut */
+    uint64_t since_ms;            /* blocked: when output last moved; flushing, lingering: since when */
+    uint8_t address[16];          /* of the peer, IPv4 as ::ffff:a.b.c.d; zeros for a unix socket */
+    uint32_t wrote_turn;          /* number of the worker's turn in which output was last written */
+    uint16_t port;                /* of the peer, host order */
+    uint8_t state;                /* enum connection_state */
+    uint8_t end : 2;              /* enum client_end, once state is ENDED */
+    bool awaits_proxy : 1;        /* its PROXY header has not come yet */
+    bool has_address : 1;         /* false: unix socket */
+    bool is_paused : 1;           /* the core does not want to read */
 };
 
 #if UINTPTR_MAX > UINT32_MAX
@@ -66,8 +66,9 @@ _Static_assert(sizeof(struct connection) <= 120, "tens of thousands of them are 
 
 #define CONNECTION_ADDRESS_BYTES 64u /* what connection_print_address() needs at most */
 
-#define CONNECTION_FLUSH_MS  5000u /* to get rid of the output that is left when the core closes */
-#define CONNECTION_LINGER_MS 2000u /* for the peer to answer our FIN */
+#define CONNECTION_FLUSH_MS        5000u /* to get rid of the output that is left when the core closes */
+#define CONNECTION_LINGER_MS       2000u /* for the peer to answer our FIN */
+#define CONNECTION_DRAIN_LINGER_MS 300u  /* the same, when the process ends as soon as it has */
 
 /**
  * A connection on the socket FD (taken, also on failure), non-blocking, accepted by LISTENER, whose and whose workers' counters count it
@@ -92,7 +93,7 @@ void connections_start_posted(struct worker *worker);
 /** Free connections that have ended, and tell their clients. @return true if there were any: the core may have more to do */
 bool connections_end(struct worker *worker);
 
-/** Once in WORKER_SWEEP_MS: end those that have been stalled, flushing or lingering for too long. */
+/** When connections_sweep_due_ms() has come: end those that have been stalled, flushing or lingering for too long. */
 void connections_sweep(struct worker *worker);
 
 /** When connections_sweep() has to be called next; UINT64_MAX if nobody waits for it. */

@@ -110,8 +110,8 @@ static void welcome(struct listener *listener, int fd, const struct sockaddr_sto
         return;
     }
     struct worker *worker = workers_least_loaded(listener->worker->workers, listener->worker);
-    struct connection *connection = connection_new(fd, listener, has_peer ? peer.address : NULL,
-                                                   has_peer ? peer.port : (uint16_t)0, worker);
+    struct connection *connection =
+        connection_new(fd, listener, has_peer ? peer.address : NULL, has_peer ? peer.port : (uint16_t)0, worker);
     if (connection == NULL) {
         log_refusal(listener, has_peer ? &peer : NULL, "out of memory");
     } else if (worker == listener->worker) {
@@ -158,7 +158,8 @@ static void on_connections(struct ev_loop *loop, ev_io *io, int events)
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 run_out(listener, errno);
             }
-            listener->batch = 1; /* EAGAIN, or an error of the connection that was to be accepted: look again next turn */
+            listener->batch =
+                1; /* EAGAIN, or an error of the connection that was to be accepted: look again next turn */
             return;
         }
         welcome(listener, fd, &from);
@@ -261,8 +262,8 @@ static enum tg_err open_tcp(struct listener *listener, const struct config_liste
 static bool is_in_use(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
-                   errno == ECONNREFUSED;
+    bool refused =
+        fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
     if (fd >= 0) {
         close(fd);
     }
@@ -444,7 +445,7 @@ uint16_t listener_port(const struct listener *listener)
     struct sockaddr_storage bound = {0};
     struct peer self;
     socklen_t bound_len = sizeof bound;
-    bool known = getsockname(listener->io.fd, (struct sockaddr *)&bound, &bound_len) == 0 &&
-                 peer_from_sockaddr(&self, &bound);
+    bool known =
+        getsockname(listener->io.fd, (struct sockaddr *)&bound, &bound_len) == 0 && peer_from_sockaddr(&self, &bound);
     return known ? self.port : 0;
 }

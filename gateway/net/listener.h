@@ -25,13 +25,14 @@ struct worker;
 #define LISTENER_PAUSE_MS   100u /* without a file descriptor to accept with */
 #define LISTENER_NAME_BYTES 128u
 
-struct listener { /* owner: the main thread until started, then its worker's, after that has ended the main thread again */
+struct
+    listener { /* owner: the main thread until started, then its worker's, after that has ended the main thread again */
     ev_io io;
     ev_timer pause;
-    struct listener *next;     /* in the worker's list */
-    struct worker *worker;     /* NULL until started */
-    int reserve_fd;            /* given up for a moment to refuse somebody when descriptors run out; -1: none */
-    unsigned batch;            /* accept at most so many in the next turn */
+    struct listener *next;        /* in the worker's list */
+    struct worker *worker;        /* NULL until started */
+    int reserve_fd;               /* given up for a moment to refuse somebody when descriptors run out; -1: none */
+    unsigned batch;               /* accept at most so many in the next turn */
     _Atomic uint32_t connections; /* accepted here and still there; any thread */
 
     /* immutable: */

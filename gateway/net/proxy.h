@@ -18,7 +18,7 @@
 #define PROXY_HEADER_BYTES_MAX 2048u /* a longer header (of version 2, with very many TLVs) is refused */
 
 struct proxy_header {
-    bool has_source;    /* false: the connection speaks for itself (LOCAL, UNKNOWN, a unix socket): keep its own address */
+    bool has_source; /* false: the connection speaks for itself (LOCAL, UNKNOWN, a unix socket): keep its own address */
     uint8_t source[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint16_t source_port;
 };
@@ -32,6 +32,7 @@ struct proxy_header {
  * @return length of the header, 1 .. PROXY_HEADER_BYTES_MAX: the client's bytes begin behind it; 0 if it has not
  *         ended yet; -1 if there is none, whatever follows. With PROXY_HEADER_BYTES_MAX bytes it is never 0.
  */
-ssize_t proxy_header_decode(const uint8_t *buf, size_t len, struct proxy_header *out) __attribute__((warn_unused_result));
+ssize_t proxy_header_decode(const uint8_t *buf, size_t len, struct proxy_header *out)
+    __attribute__((warn_unused_result));
 
 #endif

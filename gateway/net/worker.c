@@ -137,7 +137,7 @@ static void take_turn(struct worker *worker)
         worker->is_woken = false;
         worker->mail_is_left = place_receive_mail(worker->place);
     }
-    if (worker->now_ms >= worker->swept_ms + WORKER_SWEEP_MS) {
+    if (worker->now_ms >= connections_sweep_due_ms(worker)) {
         connections_sweep(worker);
     }
     connections_end(worker);

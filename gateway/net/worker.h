@@ -33,9 +33,10 @@ struct listener;
 struct place;
 struct workers;
 
-#define WORKER_BUFFER_BYTES    (256u * 1024u)
-#define WORKER_PRIORITY        (-1) /* of all our watchers */
-#define WORKER_SWEEP_MS        1000u /* between two looks at connections that are stalled or closing */
+#define WORKER_BUFFER_BYTES   (256u * 1024u)
+#define WORKER_PRIORITY       (-1)  /* of all our watchers */
+#define WORKER_SWEEP_MS       1000u /* between two looks at connections that are stalled or closing */
+#define WORKER_DRAIN_SWEEP_MS 100u  /* the same, while draining */
 
 /** Where the time comes from: the system's clocks, but in tests. Called from every worker. */
 struct worker_clock {
@@ -46,20 +47,20 @@ struct worker_clock {
 /** The system's clocks. */
 extern const struct worker_clock worker_system_clock;
 
-struct worker { /* owner: its thread, unless a line says otherwise */
+struct worker {                        /* owner: its thread, unless a line says otherwise */
     _Alignas(64) struct ev_loop *loop; /* immutable; workers share no cache line */
     ev_async wake;
-    ev_timer alarm;     /* ends the sleep when the place or a sweep is due */
-    uint64_t alarm_ms;  /* when it goes off; UINT64_MAX: not set */
+    ev_timer alarm;          /* ends the sleep when the place or a sweep is due */
+    uint64_t alarm_ms;       /* when it goes off; UINT64_MAX: not set */
     struct workers *workers; /* immutable */
     struct place *place;     /* immutable */
     unsigned index;          /* immutable */
     uint8_t *buffer;         /* WORKER_BUFFER_BYTES for one read, lent to client_receive() */
     uint64_t now_ms;         /* of this turn, monotonic */
     uint64_t swept_ms;
-    uint32_t turn;           /* number of this turn, wraps */
+    uint32_t turn; /* number of this turn, wraps */
     bool may_sleep;
-    bool is_woken;           /* since the last turn */
+    bool is_woken; /* since the last turn */
     bool mail_is_left;
     bool is_draining;
     struct connection_list lists[CONNECTION_STATES];
@@ -88,7 +89,7 @@ struct workers {
     _Atomic uint32_t connections;     /* of all workers */
     _Atomic int phase;
     unsigned count;
-    uint64_t *turns_seen; /* by workers_have_moved(); main thread */
+    uint64_t *turns_seen;  /* by workers_have_moved(); main thread */
     struct worker *worker; /* array */
 };
 

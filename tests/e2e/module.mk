@@ -6,6 +6,7 @@ e2e_tests = \
 	tests/e2e/test_connect_flood.py \
 	tests/e2e/test_expiry.py \
 	tests/e2e/test_keep_alive.py \
+	tests/e2e/test_main.py \
 	tests/e2e/test_message_expiry.py \
 	tests/e2e/test_mosquitto_clients.py \
 	tests/e2e/test_mosquitto_sessions.py \

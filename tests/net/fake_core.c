@@ -248,7 +248,8 @@ bool place_receive_mail(struct place *place)
         place->broker->resumes = 0;
     }
     pthread_mutex_unlock(&place->broker->mutex);
-    TAILQ_FOREACH(client, &place->clients, link) {
+    TAILQ_FOREACH(client, &place->clients, link)
+    {
         if (resumes > 0 && client->is_paused) {
             client->is_paused = false;
             client->ops->pause(client->transport, false);
@@ -261,7 +262,8 @@ bool place_end_turn(struct place *place)
 {
     struct broker *broker = place->broker;
     struct client *client;
-    TAILQ_FOREACH(client, &place->clients, link) {
+    TAILQ_FOREACH(client, &place->clients, link)
+    {
         if (client->output.len > 0 && !client->is_closed) {
             add(broker, FAKE_FLUSHES, 1);
             client->ops->flush(client->transport);

@@ -21,14 +21,14 @@
 struct broker;
 
 enum fake_count {
-    FAKE_CLIENTS,      /* there now */
+    FAKE_CLIENTS, /* there now */
     FAKE_CLIENTS_EVER,
-    FAKE_RECEIVED,     /* bytes */
-    FAKE_BLOCKED,      /* times that a transport said it was blocked after it had not been */
-    FAKE_FLUSHES,      /* calls of flush() */
+    FAKE_RECEIVED, /* bytes */
+    FAKE_BLOCKED,  /* times that a transport said it was blocked after it had not been */
+    FAKE_FLUSHES,  /* calls of flush() */
     FAKE_PAUSES,
-    FAKE_NODELAY,      /* clients whose socket has TCP_NODELAY */
-    FAKE_GONE_PEER,    /* by enum client_end, in its order */
+    FAKE_NODELAY,   /* clients whose socket has TCP_NODELAY */
+    FAKE_GONE_PEER, /* by enum client_end, in its order */
     FAKE_GONE_CLOSED,
     FAKE_GONE_WRITE_STALL,
     FAKE_GONE_IO_ERROR,

@@ -17,11 +17,11 @@
 #include "tests/net/fake_core.h"
 #include "tests/net/sockets.h"
 
-#define BIG            (8u * 1024u * 1024u) /* more than the buffers of both sockets hold */
-#define BIG_LINE       "send 8388608\n"
-#define SMALL_BUFFER   4096
-#define STALL_MS       30000u
-#define START_MS       1000000u
+#define BIG              (8u * 1024u * 1024u) /* more than the buffers of both sockets hold */
+#define BIG_LINE         "send 8388608\n"
+#define SMALL_BUFFER     4096
+#define STALL_MS         30000u
+#define START_MS         1000000u
 #define PROXY_TEST_BYTES 4096
 
 static _Atomic uint64_t now_ms;

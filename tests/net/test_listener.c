@@ -152,7 +152,8 @@ START_TEST(refuses_more_connections_than_its_own_limit)
     close(first);
     ck_assert(fake_wait_exactly(broker, FAKE_CLIENTS, 2));
     while (atomic_load(&workers->connections) > 2) {
-        ck_assert(fake_wait_turn(broker, 0)); /* it is counted until its worker has freed it, just after telling the core */
+        ck_assert(
+            fake_wait_turn(broker, 0)); /* it is counted until its worker has freed it, just after telling the core */
         ck_assert(fake_wait_turn(broker, 1));
     }
     third = socket_connected(limited);

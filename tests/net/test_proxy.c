@@ -54,7 +54,8 @@ END_TEST
 START_TEST(takes_the_longest_text_header_there_is)
 {
     struct proxy_header header;
-    const char *text = "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
+    const char *text =
+        "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
     ck_assert_int_eq(decode_text(text, &header), (int)strlen(text));
     ck_assert_int_eq(decode_text("PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
                                  "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
@@ -190,10 +191,11 @@ static const struct {
     {0x22, 0x11, 12}, /* unknown command */
     {0x31, 0x11, 12}, /* version 3 */
     {0x21, 0x12, 12}, /* datagrams */
-    {0x21, 0x22, 36}, {0x21, 0x32, 216}, {0x21, 0x41, 36}, {0x21, 0x01, 36},
+    {0x21, 0x22, 36},         {0x21, 0x32, 216},
+    {0x21, 0x41, 36},         {0x21, 0x01, 36},
     {0x21, 0x11, 11}, /* addresses cut short */
-    {0x21, 0x21, 35}, {0x21, 0x31, 215}, {0x21, 0x11, 0},
-    {0x21, 0x11, PROXY_HEADER_BYTES_MAX - 15}, /* too long */
+    {0x21, 0x21, 35},         {0x21, 0x31, 215},
+    {0x21, 0x11, 0},          {0x21, 0x11, PROXY_HEADER_BYTES_MAX - 15}, /* too long */
     {0x20, 0x00, UINT16_MAX},
 };
 
