@@ -18,6 +18,7 @@ protocol_test_libs = protocol/libprotocol.a $(CHECK_LIBS)
 base_test_libs = gateway/libbase.a $(CHECK_LIBS)
 AM_CFLAGS += $(CHECK_CFLAGS)
 noinst_HEADERS += tests/check_main.h
+dist_check_SCRIPTS += tests/check_layers.sh
 
 # For a test that makes allocations fail, see tests/malloc_fail.h.
 malloc_fail_sources = tests/malloc_fail.c tests/malloc_fail.h
