@@ -7,3 +7,13 @@ tidegate_SOURCES = \
 	gateway/service.c \
 	gateway/service.h
 tidegate_LDADD = $(gateway_libs) $(system_libs)
+
+dist_man_MANS = gateway/tidegate.8
+
+# Paths in the unit are those of the installation, which only make knows.
+systemdsystemunit_DATA = config/tidegate.service
+config/tidegate.service: config/tidegate.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) config && sed -e 's|@bindir[@]|$(bindir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+		$(srcdir)/config/tidegate.service.in >$@.new && mv $@.new $@
+EXTRA_DIST += config/tidegate.service.in
+CLEANFILES += config/tidegate.service
