@@ -27,7 +27,7 @@ struct publication {
     uint64_t publisher;       /* keyed hash of the client id, for No Local; 0: the broker itself */
     uint64_t version;         /* retained version; 0: not retained */
     uint64_t number;          /* counts per origin */
-    uint64_t interest;        /* set by route_publish(): places with receivers */
+    uint64_t interest;        /* set by route_publish(): places that get it */
     uint64_t durable;         /* set by route_publish(): places with durable interest */
     unsigned origin;          /* place whose thread routed it first */
     uint8_t qos;

@@ -189,6 +189,7 @@ static bool send_to(struct place *place, unsigned to, struct publication *public
 bool route_send_to_group(struct place *place, unsigned to, const struct share_group *group,
                          struct publication *publication)
 {
+    publication->interest |= UINT64_C(1) << to; /* who publishes waits for that place too */
     return send_to(place, to, publication, group->number);
 }
 
