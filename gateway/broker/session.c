@@ -326,32 +326,44 @@ void session_attach(struct place *place, struct session *session, struct client 
     client->session = session;
 }
 
-/* QoS 1 that this session was given as a member of a group, and did not acknowledge, goes to another member. [MQTT-4.8.2-5] */
-static void give_back_shared(struct place *place, struct session *session)
+/* Take the delivery AT of RING out of SESSION, which need not finish it any more. */
+static struct outgoing_entry take_back(struct place *place, struct session *session, struct outgoing_ring *ring,
+                                       uint32_t at)
+{
+    struct outgoing_entry taken = outgoing_remove(ring, at);
+    if (ring == &session->outgoing.queue) {
+        size_t size = message_size(taken.message);
+        session->outgoing.queue_bytes -= size;
+        STATS_ADD(&place->stats, queued_messages, -1);
+        STATS_ADD(&place->stats, queued_bytes, -(uint64_t)size);
+    } else if (taken.state == OUTGOING_RESEND) {
+        session->outgoing.resend--;
+    }
+    note_finished(place, session, &taken);
+    return taken;
+}
+
+/* QoS 1 that this session was given as a member of a group, and did not acknowledge, goes to another member [MQTT-4.8.2-5]: at the end
+ * of the session (IS_END) in any case, else if there is one that can take it; what nobody else can take is to be repeated here. */
+static void give_back_shared(struct place *place, struct session *session, bool is_end)
 {
     struct outgoing_ring *rings[] = {&session->outgoing.window, &session->outgoing.queue};
+    uint32_t counts[] = {rings[0]->count, rings[1]->count}; /* what comes back to this session is not given again */
     for (size_t r = 0; r < 2; r++) {
-        for (uint32_t at = 0; at < rings[r]->count;) {
-            struct outgoing_entry *entry = outgoing_at(rings[r], at);
-            if (entry->shared == NULL || entry->qos != 1 || entry->message == NULL) {
+        uint32_t at = 0;
+        for (uint32_t n = counts[r]; n > 0; n--) {
+            const struct outgoing_entry *entry = outgoing_at(rings[r], at);
+            if (entry->shared == NULL || entry->qos != 1 || entry->message == NULL ||
+                (!is_end && !share_is_ready(place, entry->shared->group))) {
                 at++;
                 continue;
             }
             struct share_group *group = entry->shared->group;
-            struct outgoing_entry taken = outgoing_remove(rings[r], at);
-            if (r == 1) {
-                size_t size = message_size(taken.message);
-                session->outgoing.queue_bytes -= size;
-                STATS_ADD(&place->stats, queued_messages, -1);
-                STATS_ADD(&place->stats, queued_bytes, -(uint64_t)size);
-            } else if (taken.state == OUTGOING_RESEND) {
-                session->outgoing.resend--;
-            }
+            struct outgoing_entry taken = take_back(place, session, rings[r], at);
             struct publication publication;
             publication_from_message(&publication, taken.message);
             (void)share_dispatch(place, group, &publication);
             publication_fini(place, &publication);
-            note_finished(place, session, &taken);
             outgoing_entry_fini(&taken);
         }
     }
@@ -401,7 +413,7 @@ void session_detach(struct place *place, struct session *session, bool with_will
     mark_unfinished(session);
     session_update_room(place, session);
     if (session->shared_count > 0 && place->settings->limits.shared_redeliver_on_disconnect) {
-        give_back_shared(place, session);
+        give_back_shared(place, session, false);
     }
     if (session->expiry_s != SESSION_NEVER_EXPIRES) {
         timer_wheel_set(place->wheel, &session->timer, place->now_ms + (uint64_t)session->expiry_s * 1000);
@@ -443,7 +455,7 @@ void session_reset(struct place *place, struct session *session)
     will_publish(place, session);
     if (session->shared_count > 0) {
         leave_groups(place, session);
-        give_back_shared(place, session);
+        give_back_shared(place, session, true);
     }
     if (session_is_durable(session)) {
         struct store_operation operation = {.kind = STORE_SESSION_END, .session = session->hash};

@@ -141,6 +141,16 @@ static uint32_t weight(const struct share_group *group, unsigned place, bool rea
     return atomic_load_explicit(ready ? &members->ready : &members->total, memory_order_relaxed);
 }
 
+bool share_is_ready(const struct place *place, const struct share_group *group)
+{
+    for (unsigned p = 0; p < place->broker->place_count; p++) {
+        if (weight(group, p, true) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A place in proportion to its members (READY: those alone); PLACES: nobody. */
 static unsigned choose_place(struct share_group *group, unsigned places, bool ready)
 {

@@ -59,6 +59,9 @@ void share_remove(struct place *place, struct subscription *subscription);
 /** Say whether the member is connected and has room. */
 void share_update(struct place *place, struct subscription *subscription, bool is_ready);
 
+/** True if some member of GROUP, anywhere, is connected and has room. Any place's thread; it may have changed at once. */
+bool share_is_ready(const struct place *place, const struct share_group *group);
+
 /**
  * Give PUBLICATION to one member of GROUP, here or by mail elsewhere; counted as dropped if there is no member.
  *

@@ -44,3 +44,11 @@ check_PROGRAMS += tests/broker/test_census
 tests_broker_test_census_SOURCES = tests/broker/test_census.c $(broker_harness)
 tests_broker_test_census_LDADD = gateway/libbroker.a gateway/libaccess.a gateway/libstore.a config/libconfig.a \
 	$(broker_test_libs) $(system_libs)
+
+rules_sources = tests/broker/rules.c tests/broker/rules.h $(broker_harness)
+rules_libs = gateway/libbroker.a gateway/libaccess.a gateway/libstore.a config/libconfig.a $(broker_test_libs) \
+	$(system_libs)
+
+check_PROGRAMS += tests/broker/test_rules_shared
+tests_broker_test_rules_shared_SOURCES = tests/broker/test_rules_shared.c $(rules_sources)
+tests_broker_test_rules_shared_LDADD = $(rules_libs)

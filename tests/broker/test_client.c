@@ -792,6 +792,12 @@ const uint8_t *tc_last_bytes(const struct tc *c)
     return c->last->bytes;
 }
 
+bool tc_next_is(struct tc *c, enum packet_type type)
+{
+    const struct tc_packet *packet = oldest(c);
+    return packet != NULL && packet->type == type;
+}
+
 bool tc_has_properties(const struct properties *properties, const char *expected)
 {
     struct spec_bytes bytes = spec_encode(expected);

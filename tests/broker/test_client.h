@@ -216,6 +216,9 @@ unsigned tc_next_type(struct tc *c);
 /** The packet that came last, as it stood on the wire. */
 const uint8_t *tc_last_bytes(const struct tc *c);
 
+/** True if the oldest packet not looked at is of TYPE; it stays where it is. */
+bool tc_next_is(struct tc *c, enum packet_type type);
+
 /** True if the properties that came are exactly those of the packet spec EXPECTED, in that order. */
 bool tc_has_properties(const struct properties *properties, const char *expected);
 
