@@ -183,12 +183,11 @@ static void drain_clients(struct place *place)
 /* CLIENT may be gone afterwards. */
 static void finish_turn(struct client *client)
 {
-    client->is_dirty = false;
-    if (client->doomed) {
+    if (client->doomed) { /* while it counts as dirty, so that it is not put in the list again */
         client->doomed = false;
         client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
-        client->is_dirty = false;
     }
+    client->is_dirty = false;
     const struct client_transport *ops = client->ops;
     void *transport = client->transport;
     bool close = client->state == CLIENT_CLOSING && !client->close_asked;
