@@ -176,31 +176,26 @@ static void resend(struct place *place, struct session *session)
 static bool send_next(struct place *place, struct session *session)
 {
     struct outgoing *outgoing = &session->outgoing;
-    struct outgoing_entry entry = queue_pop(place, session);
+    struct outgoing_entry entry = *outgoing_at(&outgoing->queue, 0);
     if (is_expired(place, &entry)) {
-        STATS_ADD(&place->stats, dropped_expired, 1);
-        note_finished(place, session, &entry);
-        outgoing_entry_fini(&entry);
+        queue_drop_oldest(place, session);
         return true;
     }
     if (entry.qos > 0) {
         entry.state = OUTGOING_SENT;
-        if (!outgoing_push(&outgoing->window, &entry)) {
-            outgoing_entry_fini(&entry);
+        if (!outgoing_push(&outgoing->window, &entry)) { /* it stays in the queue */
             client_doom(session->client);
             return false;
         }
     }
+    (void)queue_pop(place, session);
     enum deliver_result result = deliver_send(session->client, &entry, false);
-    if (result == DELIVER_NO_MEMORY) {
-        return false;
-    }
     if (entry.qos == 0) {
         outgoing_entry_fini(&entry);
     } else if (result == DELIVER_TOO_LARGE) {
         session_finish(place, session, outgoing->window.count - 1); /* [MQTT-3.1.2-25] */
     }
-    return true;
+    return result != DELIVER_NO_MEMORY;
 }
 
 void session_pump(struct place *place, struct session *session)
