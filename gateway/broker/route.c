@@ -219,7 +219,9 @@ static void receive_record(struct place *place, struct batch_record *record, uns
     struct publication publication;
     publication_of_record(&publication, record, origin);
     const struct route *route = route_cache_find(place->cache, publication.topic);
-    if (record->group == 0) {
+    if (route->no_memory) {
+        STATS_ADD(&place->stats, dropped_no_memory, 1);
+    } else if (record->group == 0) {
         deliver_to_filters(place, &publication, route->filters, route->count);
     } else {
         struct share_group *group = share_find(route->filters, route->count, record->group);

@@ -75,6 +75,9 @@ uint8_t subscribe_one(struct client *client, const struct subscribe_entry *entry
         subscription->retained_stamp = existed ? old_stamp : stamp;
         if (!retained_walk_begin(place, session, subscription, stamp)) {
             subscription->retained_stamp = old_stamp;
+            if (!existed) { /* refused: then there is none */
+                subscription_remove(place, &session->subscriptions, subscription);
+            }
             *why = "out of memory";
             return REASON_QUOTA_EXCEEDED;
         }
