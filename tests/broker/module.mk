@@ -52,3 +52,8 @@ rules_libs = gateway/libbroker.a gateway/libaccess.a gateway/libstore.a config/l
 check_PROGRAMS += tests/broker/test_rules_shared
 tests_broker_test_rules_shared_SOURCES = tests/broker/test_rules_shared.c $(rules_sources)
 tests_broker_test_rules_shared_LDADD = $(rules_libs)
+
+check_PROGRAMS += tests/broker/test_rules_memory
+tests_broker_test_rules_memory_SOURCES = tests/broker/test_rules_memory.c $(rules_sources) $(malloc_fail_sources)
+tests_broker_test_rules_memory_LDFLAGS = $(malloc_fail_ldflags)
+tests_broker_test_rules_memory_LDADD = $(rules_libs)

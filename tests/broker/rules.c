@@ -10,10 +10,9 @@
 void feed_publish(struct tc *c, struct tc_message message)
 {
     ck_assert(message.qos == 0 || message.id != 0);
-    struct bytes payload = {(const uint8_t *)message.payload,
-                            message.payload_len > 0    ? message.payload_len
-                            : message.payload != NULL ? strlen(message.payload)
-                                                      : 0};
+    struct bytes payload = {(const uint8_t *)message.payload, message.payload_len > 0   ? message.payload_len
+                                                              : message.payload != NULL ? strlen(message.payload)
+                                                                                        : 0};
     const struct publish_head head = {
         .dup = message.dup,
         .retain = message.retain,

@@ -237,8 +237,8 @@ START_TEST(keeps_qos1_of_the_only_member_at_disconnect)
 {
     struct harness *h = harness_new(2);
     h->limits->shared_redeliver_on_disconnect = true;
-    struct tc *only = tc_connect_with(h, .id = "only", .resume = true,
-                                      .properties = "session_expiry:3600 receive_max:2");
+    struct tc *only =
+        tc_connect_with(h, .id = "only", .resume = true, .properties = "session_expiry:3600 receive_max:2");
     tc_subscribe(only, GROUP, 1);
     struct tc *publisher = tc_connect_at(h, 1, "publisher", MQTT_5_0);
     static const char *const payloads[] = {"1", "2", "3", "4"};
