@@ -353,7 +353,6 @@ CONFORMANCE_TEST(mqtt_4_3_2_4_connections_may_end_while_pubacks_wait)
     for (size_t i = 0; i < 6; i++) {
         char id[2] = {(char)('0' + i), '\0'};
         c[i] = tc_connect(h, id, MQTT_5_0);
-        c[i]->id = NULL; /* the text ends here */
     }
     h->store.is_held = true;
     uint16_t id[6];
