@@ -93,19 +93,22 @@ CONFORMANCE_TEST(mqtt311_3_1_2_6_clean_session_ends_with_its_connection)
     tc_expect_nothing(c);
 }
 
-CONFORMANCE_TEST(mqtt311_3_1_2_6_unreleased_packet_ids_go_with_a_clean_session)
+CONFORMANCE_TEST(mqtt311_3_1_2_6_unreleased_packet_ids_go_with_what_a_clean_session_discards)
 {
     struct tc *w = v311_connect(h, "w");
     tc_subscribe(w, "a", 2);
-    struct tc *c = v311_connect(h, "c");
-    tc_send_publish(c, (struct tc_message){.topic = "a", .payload = "1", .qos = 2, .id = 7});
-    tc_expect_pubrec(c, 7);
-    tc_receive(w, "a", "1", 2);
-    tc_hang_up(c);
-    c = v311_connect(h, "c");
-    tc_send_publish(c, (struct tc_message){.topic = "a", .payload = "2", .qos = 2, .id = 7});
-    tc_expect_pubrec(c, 7);
-    tc_receive(w, "a", "2", 2);
+    for (int was_clean = 0; was_clean <= 1; was_clean++) {
+        struct tc *c = was_clean ? v311_connect(h, "c") : v311_resume(h, "c");
+        tc_send_publish(c, (struct tc_message){.topic = "a", .payload = "1", .qos = 2, .id = 7});
+        tc_expect_pubrec(c, 7);
+        tc_receive(w, "a", "1", 2);
+        tc_hang_up(c);
+        c = v311_connect(h, "c");
+        tc_send_publish(c, (struct tc_message){.topic = "a", .payload = "2", .qos = 2, .id = 7});
+        tc_expect_pubrec(c, 7);
+        tc_receive(w, "a", "2", 2);
+        tc_hang_up(c);
+    }
 }
 
 CONFORMANCE_TEST(mqtt311_3_1_2_7_retained_messages_survive_the_session)
