@@ -62,7 +62,7 @@ struct log_sink {
 void log_configure(const struct log_options *options);
 
 /** Redirect the log. Not to be called while another thread may log. NULL: back to stderr and the system's clocks. */
-void log_set_sink(const struct log_sink *sink);
+void log_set_sink(const struct log_sink *new_sink);
 
 /**
  * Report what was held back: for each place in the code whose budget ran out in a second that is over, and for

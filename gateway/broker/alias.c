@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/base/assert.h"
 #include "gateway/base/hash.h"
 #include "gateway/broker/connection_state.h"
 
@@ -40,6 +41,7 @@ struct bytes alias_in_find(const struct client *client, uint16_t alias)
 
 bool alias_in_set(struct client *client, uint16_t alias, struct bytes topic)
 {
+    TG_ASSERT(alias > 0);
     struct aliases_in *in = client->aliases_in;
     uint32_t count = in != NULL ? in->count : 0;
     if (alias > count) {

@@ -107,6 +107,7 @@ static void receive_all_mail(struct broker *broker)
         again = false;
         for (unsigned p = 0; p < broker->place_count; p++) {
             struct place *place = broker->places[p];
+            TG_ASSERT(place != NULL);
             struct mail *mail = mailbox_take(&place->mailbox);
             for (; mail != NULL; mail = mailbox_take(&place->mailbox)) {
                 again = true;
@@ -187,6 +188,7 @@ size_t broker_memory(const struct broker *broker)
 
 bool broker_is_memory_short(const struct broker *broker)
 {
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): clang 14 loads no atomic member of a const struct */
     const struct broker_settings *settings = tg_rcu_dereference(((struct broker *)(uintptr_t)broker)->settings);
     return broker_memory(broker) > settings->memory_bytes;
 }

@@ -100,7 +100,9 @@ static __attribute__((noinline)) enum deliver_result write_with_ids(struct clien
         len += property_encode_subscription_identifier(buf + len, sizeof(buf) - len, parts->ids[i]);
     }
     parts->head.subscription_ids = (struct bytes){buf, len};
-    return write_encoded(client, parts);
+    enum deliver_result result = write_encoded(client, parts);
+    parts->head.subscription_ids = (struct bytes){NULL, 0};
+    return result;
 }
 
 static enum deliver_result hand_over(struct client *client, const struct publish_parts *parts)

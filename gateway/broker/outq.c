@@ -8,7 +8,7 @@
 
 #include "gateway/base/assert.h"
 
-#define OUTQ_BLOCK_BYTES        (64u * 1024u)
+#define OUTQ_BLOCK_BYTES        ((size_t)64 * 1024)
 #define OUTQ_SPARE_BLOCKS       32u
 #define OUTQ_SPARE_CHUNKS       4096u
 #define OUTQ_CHUNK_SEGMENTS     10u
@@ -286,7 +286,7 @@ int outq_iov(const struct outq *queue, struct iovec *iov, int max)
     for (const struct outq_chunk *chunk = queue->head; chunk != NULL && count < max; chunk = chunk->next) {
         for (uint32_t i = chunk->first; i < chunk->end && count < max; i++) {
             const struct segment *segment = &chunk->segments[i];
-            iov[count].iov_base = (void *)(uintptr_t)segment->data;
+            iov[count].iov_base = (void *)(uintptr_t)segment->data; /* NOLINT(performance-no-int-to-ptr): only read */
             iov[count].iov_len = segment->len;
             count++;
         }
@@ -300,6 +300,7 @@ void outq_consume(struct outq_pool *pool, struct outq *queue, size_t len)
     queue->len -= len;
     while (len > 0) {
         struct outq_chunk *chunk = queue->head;
+        TG_ASSERT(chunk != NULL);
         struct segment *segment = &chunk->segments[chunk->first];
         if (segment->len > len) {
             segment->data += len;
@@ -394,9 +395,10 @@ void outq_settle(struct outq_pool *pool, struct outq *queue)
     merged_chunk->end = merged_at;
     if (merged_chunk->end == merged_chunk->first) {
         struct outq_chunk *previous = queue->head;
-        while (previous->next != merged_chunk) {
+        while (previous != NULL && previous->next != merged_chunk) {
             previous = previous->next;
         }
+        TG_ASSERT(previous != NULL); /* the private segment before it stands in an earlier chunk */
         previous->next = NULL;
         queue->tail = previous;
         chunk_release(pool, merged_chunk);

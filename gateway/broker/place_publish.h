@@ -38,7 +38,7 @@ struct place_published {
 };
 
 /** Publish as a client would, with all checks: topic, rights, limits, payload format. The place's thread. */
-struct place_published place_publish(struct place *place, const struct place_publication *publication);
+struct place_published place_publish(struct place *place, const struct place_publication *p);
 
 /** Waits for a ticket. Embedded in its owner, not to be touched while it waits. owner: the place's thread */
 struct place_wait {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/base/assert.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/deliver.h"
@@ -54,9 +55,10 @@ static void unschedule(struct place *place, struct retained_walk *walk)
     }
     walk->is_scheduled = false;
     struct retained_walk **at = &place->walks;
-    while (*at != walk) {
+    while (*at != NULL && *at != walk) {
         at = &(*at)->place_next;
     }
+    TG_ASSERT(*at == walk);
     *at = walk->place_next;
 }
 

@@ -146,7 +146,7 @@ static uint8_t *put(uint8_t *at, struct bytes b)
 /* Put PUBLICATION into the batch for place TO. @return false without memory. */
 static bool send_to(struct place *place, unsigned to, struct publication *publication, uint64_t group)
 {
-    struct message *message = publication->message;
+    struct message *message = NULL;
     size_t content = publication->topic.len + publication->properties.len + publication->payload.len;
     if (content > COPIED_PAYLOAD_BYTES) {
         message = publication_message(place, publication);
@@ -154,8 +154,6 @@ static bool send_to(struct place *place, unsigned to, struct publication *public
             return false;
         }
         content = 0;
-    } else {
-        message = NULL;
     }
     size_t size = (sizeof(struct batch_record) + content + 7) & ~(size_t)7;
     struct batch_record *record = batch_reserve(place, to, size);

@@ -124,7 +124,7 @@ static size_t find_all(struct route_cache *cache, struct bytes topic)
             return count;
         }
         size_t max = count + count / 8; /* more may come meanwhile */
-        struct filter **found = malloc(max * sizeof(*found));
+        struct filter **found = malloc(max * sizeof(struct filter *));
         if (found == NULL) {
             return SIZE_MAX;
         }

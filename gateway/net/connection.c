@@ -19,7 +19,7 @@
 #include "gateway/net/worker.h"
 
 #define IOV_ENTRIES     64
-#define FLUSH_BYTES_MAX (4u * 1024u * 1024u) /* of one connection in one turn; the others want theirs too */
+#define FLUSH_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of one connection in one turn; the others want theirs too */
 
 struct proxy_input {
     size_t len;

@@ -33,7 +33,7 @@ struct listener;
 struct place;
 struct workers;
 
-#define WORKER_BUFFER_BYTES   (256u * 1024u)
+#define WORKER_BUFFER_BYTES   ((size_t)256 * 1024)
 #define WORKER_PRIORITY       (-1)  /* of all our watchers */
 #define WORKER_SWEEP_MS       1000u /* between two looks at connections that are stalled or closing */
 #define WORKER_DRAIN_SWEEP_MS 100u  /* the same, while draining */

@@ -115,7 +115,7 @@ CONFORMANCE_TEST(mqtt311_4_7_3_2_null_character_in_names_and_filters_closes_the_
 CONFORMANCE_TEST(mqtt311_4_7_3_3_names_and_filters_may_have_65535_bytes)
 {
     enum { LONG = 65535 };
-    char topic[LONG + 1];
+    static char topic[LONG + 1];
     memset(topic, 'a', LONG);
     topic[LONG] = '\0';
     struct tc *p = v311_connect(h, "p");
