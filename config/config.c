@@ -63,7 +63,7 @@ static struct config *new_without_listeners(void)
 }
 
 /** @return false without memory; then LISTENER can still be freed */
-static bool listener_init(struct config_listener *listener, const char *bind)
+static bool listener_init(struct config_listener *listener, enum config_protocol protocol, const char *bind)
 {
     OPTION_FOREACH (row) {
         if (option_is_of_listener(row) && !option_set_default(row, listener))
@@ -71,21 +71,30 @@ static bool listener_init(struct config_listener *listener, const char *bind)
     }
     const char *wrong = address_parse(bind, listener);
     TG_ASSERT(!wrong);
+    listener->protocol = protocol;
     listener->name = strdup(bind);
     return listener->name != NULL;
 }
 
 static bool add_default_listeners(struct config *c)
 {
-    static const char *const binds[] = {"127.0.0.1:1883", "[::1]:1883"};
-    const size_t len = sizeof(binds) / sizeof(binds[0]);
+    static const struct {
+        enum config_protocol protocol;
+        const char *bind;
+    } listeners[] = {
+        {CONFIG_PROTOCOL_MQTT, "127.0.0.1:1883"},
+        {CONFIG_PROTOCOL_MQTT, "[::1]:1883"},
+        {CONFIG_PROTOCOL_HTTP, "127.0.0.1:8080"},
+        {CONFIG_PROTOCOL_HTTP, "[::1]:8080"},
+    };
+    const size_t len = sizeof(listeners) / sizeof(listeners[0]);
 
     c->listeners = calloc(len, sizeof(*c->listeners));
     if (!c->listeners)
         return false;
     c->listeners_len = len;
     for (size_t i = 0; i < len; i++) {
-        if (!listener_init(&c->listeners[i], binds[i]))
+        if (!listener_init(&c->listeners[i], listeners[i].protocol, listeners[i].bind))
             return false;
         c->listeners[i].optional = c->listeners[i].address.ss_family == AF_INET6;
     }

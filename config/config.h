@@ -27,11 +27,13 @@
 #define CONFIG_FILE_BYTES_MAX     (1024u * 1024u) /* a larger configuration text is refused unread */
 #define CONFIG_LISTENERS_MAX      64u
 #define CONFIG_WORKERS_MAX        64u
-#define CONFIG_TRUSTED_MAX        64u /* networks per listener */
+#define CONFIG_TRUSTED_MAX        64u /* networks in a list */
+#define CONFIG_TEXTS_MAX          64u /* texts in a list */
 #define CONFIG_NO_SESSION_EXPIRY  UINT32_MAX /* limits.session_expiry_s_max: sessions may last for ever */
 
 enum config_protocol {
     CONFIG_PROTOCOL_MQTT, /* MQTT over plain TCP or a unix socket */
+    CONFIG_PROTOCOL_HTTP, /* HTTP, and MQTT over WebSocket */
 };
 
 /** A range of IP addresses; IPv4 is held as ::ffff:a.b.c.d. */
@@ -98,6 +100,7 @@ struct config_limits {
 
     /* The process as a whole. */
     uint32_t connections; /* at the same time; 0: no limit */
+    uint32_t web_connections; /* [restart] descriptors kept for HTTP; 0: 65536, or half of what the process may open if that is less */
     size_t memory_bytes;  /* 0: half of RAM or of the cgroup's limit; memory_limit_bytes() resolves it */
     size_t output_bytes;  /* waiting in one connection before QoS 0 is dropped; default 1 MiB */
     size_t mailbox_bytes; /* of one worker; default 16 MiB */
@@ -105,6 +108,22 @@ struct config_limits {
     /* Deadlines. */
     uint32_t connect_timeout_ms;     /* from accept to a whole CONNECT; default 10 s */
     uint32_t write_stall_timeout_ms; /* a peer that takes not one byte for this long is closed; default 30 s */
+};
+
+/** The web side: HTTP, and MQTT over WebSocket. */
+struct config_http {
+    char *directory;                        /* owned; absolute path of files to serve; NULL: none */
+    char **hosts;                           /* owned; names by which this server may be called, lower case; "*": any */
+    size_t hosts_len;
+    char **origins;                         /* owned; origins whose pages may use the server: "https://app.example" */
+    size_t origins_len;
+    struct config_network *trusted_proxies; /* owned; peers whose X-Forwarded-For is believed */
+    size_t trusted_proxies_len;
+    size_t body_bytes;                      /* of a request; default 8 MiB */
+    uint32_t head_timeout_ms;               /* from accept to a whole request head; default 10 s */
+    uint32_t body_timeout_ms;               /* from the head to the end of the body; default 30 s */
+    uint32_t keep_alive_timeout_ms;         /* from an answer to the next whole request head; default 60 s */
+    uint32_t websocket_ping_s;              /* to a WebSocket that is silent for this long; 0: never; default 30 */
 };
 
 struct config_store {
@@ -119,6 +138,7 @@ struct config {
     uint32_t workers;                  /* 0: one per core; at most CONFIG_WORKERS_MAX; [restart] */
     struct config_access access;
     struct config_limits limits;
+    struct config_http http;
     struct config_store store; /* [restart] */
     uint32_t sys_interval_s;   /* between two updates of $SYS; 0: $SYS is off; default 10 */
     struct log_options log;
@@ -129,7 +149,7 @@ struct config {
 };
 
 /**
- * The configuration of a gateway that was given none: MQTT for this machine alone, on 127.0.0.1 and ::1 port 1883.
+ * The configuration of a gateway that was given none: for this machine alone, MQTT on port 1883 and HTTP on port 8080, both on 127.0.0.1 and ::1.
  * @return owned, free with config_free(); NULL if memory is exhausted
  */
 struct config *config_default(void) __attribute__((warn_unused_result));

@@ -146,7 +146,8 @@ static json_t *value_schema(const struct option *row)
     case OPTION_MODE:
         return mode_schema(row);
     case OPTION_NETWORKS:
-        return list_schema(row, json_pack("{s:s}", "type", "string"));
+    case OPTION_TEXTS:
+        return list_schema(row, json_pack("{s:s, s:s}", "type", "string", "pattern", row->pattern));
     case OPTION_LISTENERS:
         return list_schema(row, listener_schema());
     case OPTION_SECTION:
@@ -210,6 +211,8 @@ static const char *type_text(const struct option *row)
         return "address";
     case OPTION_NETWORKS:
         return "list of networks";
+    case OPTION_TEXTS:
+        return "list of strings";
     case OPTION_LISTENERS:
         return "list of objects";
     case OPTION_REMARK:
@@ -242,6 +245,7 @@ static void write_default(const struct option *row)
         break;
     case OPTION_ADDRESS:
     case OPTION_NETWORKS:
+    case OPTION_TEXTS:
         printf("none");
         break;
     default:
@@ -268,6 +272,7 @@ static void write_range(const struct option *row)
         printf("`\"0000\"` to `\"%04o\"`", (unsigned)row->max);
         break;
     case OPTION_NETWORKS:
+    case OPTION_TEXTS:
     case OPTION_LISTENERS:
         printf("%" PRIu64 " to %" PRIu64 " entries", row->min, row->max);
         break;

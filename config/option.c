@@ -22,15 +22,19 @@
 #define GIB       (1024u * MIB)
 #define BYTES_MAX (1024ull * GIB)
 
+#define NETWORK_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
+
 #define PACKET_MAX 268435460u /* the largest that MQTT can announce: 1 byte, 4 of length, 2^28 - 1 */
 
 const struct option option_table[] = {
     {"$schema", OPTION_REMARK, OPTION_NOW, .help = "where an editor finds `tidegate.schema.json`; has no effect"},
 
     {"listeners", OPTION_LISTENERS, OPTION_RESTART, RANGE(1, CONFIG_LISTENERS_MAX),
-     .help = "where clients connect; without it 127.0.0.1 and, where there is IPv6, ::1, both on port 1883"},
+     .help = "where clients connect; without it 127.0.0.1 and, where there is IPv6, ::1, both with MQTT on port 1883 and HTTP "
+             "on port 8080"},
     {"listeners[].protocol", OPTION_CHOICE, OPTION_RESTART, OF_LISTENER(protocol), DEFAULT(CONFIG_PROTOCOL_MQTT),
-     .choices = {"mqtt"}, .not_built = {"mqtts", "http", "https"}, .help = "what is spoken"},
+     .choices = {"mqtt", "http"}, .not_built = {"mqtts", "https"},
+     .help = "what is spoken; `http` is MQTT over WebSocket, too"},
     {"listeners[].bind", OPTION_ADDRESS, OPTION_RESTART, OF_LISTENER(address),
      .pattern = "^([0-9.]+|\\[[0-9A-Fa-f:.]+(%[^\\]]+)?\\]|\\*):(0|[1-9][0-9]{0,4})$",
      .help = "address and port, such as `127.0.0.1:1883` or `[::1]:1883`; `*:1883` is every address of both families; "
@@ -50,7 +54,7 @@ const struct option option_table[] = {
     {"listeners[].proxy_protocol", OPTION_BOOL, OPTION_RESTART, OF_LISTENER(proxy_protocol), DEFAULT(false),
      .help = "each connection starts with a PROXY header, version 1 or 2, that names the real client"},
     {"listeners[].proxy_trusted", OPTION_NETWORKS, OPTION_RESTART, OF_LISTENER(proxy_trusted),
-     RANGE(1, CONFIG_TRUSTED_MAX),
+     RANGE(1, CONFIG_TRUSTED_MAX), .pattern = NETWORK_PATTERN,
      .help = "addresses and networks of the proxies; connections from elsewhere are closed. Needed with "
              "`proxy_protocol` on TCP, without effect on a unix socket and refused there"},
 
@@ -116,7 +120,10 @@ const struct option option_table[] = {
              "ends, not only when the session does"},
     {"limits.connections", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.connections), RANGE(1, UINT32_MAX), DEFAULT(0),
      .zero = "no limit", .help = "connections at the same time"},
-    {"limits.web_connections", OPTION_NOT_BUILT, OPTION_RESTART, .help = "HTTP and WebSocket connections"},
+    {"limits.web_connections", OPTION_NUMBER, OPTION_RESTART, OF_CONFIG(limits.web_connections), RANGE(64, 4194304),
+     DEFAULT(0), .zero = "65536, or half of what the process may open if that is less",
+     .help = "descriptors kept for HTTP and WebSocket connections; more are refused. Closing one takes longer the more these "
+             "are: about 2 ms for a million"},
     {"limits.memory_bytes", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.memory_bytes), RANGE(MIB, BYTES_MAX),
      DEFAULT(0), .zero = "half of the memory that the machine or the control group has",
      .help = "memory for queues, retained messages and half-received packets; above it publishers have to wait"},
@@ -153,7 +160,33 @@ const struct option option_table[] = {
      DEFAULT(LOG_LINES_PER_S_DEFAULT), .zero = "no limit",
      .help = "lines that one kind of event may write in a second; what is held back is counted"},
 
-    {"http", OPTION_NOT_BUILT, OPTION_RESTART, .help = "the web side"},
+    {"http", OPTION_SECTION, OPTION_NOW, .help = "the web side: HTTP, and MQTT over WebSocket"},
+    {"http.directory", OPTION_STRING, OPTION_NOW, OF_CONFIG(http.directory), RANGE(2, 4095),
+     .check = text_check_folder, .pattern = "^/.", .nullable = true,
+     .help = "absolute path of a folder whose files are served: your own pages. They are read into memory at start and reload"},
+    {"http.hosts", OPTION_TEXTS, OPTION_NOW, OF_CONFIG(http.hosts), RANGE(0, CONFIG_TEXTS_MAX),
+     .check = text_check_host, .pattern = "^(\\*|[0-9A-Za-z]([-.0-9A-Za-z]*[0-9A-Za-z])?)$",
+     .help = "names under which browsers reach this server, without port; `*`: any name. On a loopback address `localhost` "
+             "is known, elsewhere every IP address and the name of this machine"},
+    {"http.origins", OPTION_TEXTS, OPTION_NOW, OF_CONFIG(http.origins), RANGE(0, CONFIG_TEXTS_MAX),
+     .check = text_check_origin, .pattern = "^(?!http:.*:80$)(?!https:.*:443$)https?://([-._0-9a-z]+|\\[[.:0-9a-f]*\\])(:[0-9]{1,5})?$",
+     .help = "other origins, such as `https://app.example`, whose pages may use this server (CORS, WebSocket)"},
+    {"http.trusted_proxies", OPTION_NETWORKS, OPTION_NOW, OF_CONFIG(http.trusted_proxies),
+     RANGE(0, CONFIG_TRUSTED_MAX), .pattern = NETWORK_PATTERN,
+     .help = "addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed"},
+    {"http.body_bytes", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.body_bytes), RANGE(0, 999999999), DEFAULT(8 * MIB),
+     .help = "largest body of a request"},
+    {"http.head_timeout_ms", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.head_timeout_ms), RANGE(100, 3600000),
+     DEFAULT(10000), .help = "time from connecting to a whole request head"},
+    {"http.body_timeout_ms", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.body_timeout_ms), RANGE(100, 3600000),
+     DEFAULT(30000), .help = "time from there to the end of the body"},
+    {"http.keep_alive_timeout_ms", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.keep_alive_timeout_ms),
+     RANGE(100, 3600000), DEFAULT(60000), .help = "time from an answer to the next whole request head on a connection that stays open"},
+    {"http.websocket_ping_s", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.websocket_ping_s), RANGE(1, 3600),
+     DEFAULT(30), .zero = "never",
+     .help = "a WebSocket is sent a ping this often, and is closed if it answered nothing until the next one is due; "
+             "browsers answer by themselves, also in background tabs"},
+
     {"events", OPTION_NOT_BUILT, OPTION_NOW, .help = "live streams over HTTP"},
     {"webhooks", OPTION_NOT_BUILT, OPTION_NOW, .help = "messages sent on as HTTP requests"},
     {"listeners[].tls", OPTION_NOT_BUILT, OPTION_RESTART, .help = "certificate and key of a listener"},
@@ -248,6 +281,47 @@ uint64_t option_max(const struct option *row)
     return row->max < holds ? row->max : holds;
 }
 
+/** A list at BASE: a pointer, and behind it the number of entries. */
+struct list {
+    void *items;
+    size_t len;
+};
+
+#define IS_LIST(type, member)                                                                                          \
+    _Static_assert(offsetof(type, member##_len) == offsetof(type, member) + offsetof(struct list, len),                \
+                   "its length follows the list")
+IS_LIST(struct config_listener, proxy_trusted);
+IS_LIST(struct config, http.trusted_proxies);
+IS_LIST(struct config, http.hosts);
+IS_LIST(struct config, http.origins);
+
+static struct list get_list(const struct option *row, const void *base)
+{
+    struct list list;
+
+    memcpy(&list, (const char *)base + row->offset, sizeof(list));
+    return list;
+}
+
+static void put_list(const struct option *row, void *base, struct list list)
+{
+    memcpy((char *)base + row->offset, &list, sizeof(list));
+}
+
+void option_put_list(const struct option *row, void *base, void *items, size_t len)
+{
+    put_list(row, base, (struct list){items, len});
+}
+
+static void free_list(const struct option *row, struct list list)
+{
+    char **texts = list.items;
+
+    for (size_t i = 0; row->type == OPTION_TEXTS && i < list.len; i++)
+        free(texts[i]);
+    free(list.items);
+}
+
 static char *get_string(const struct option *row, const void *base)
 {
     char *string;
@@ -290,15 +364,13 @@ bool option_set_default(const struct option *row, void *base)
 
 void option_clear(const struct option *row, void *base)
 {
-    struct config_listener *listener;
-
     switch (row->type) {
     case OPTION_STRING:
         free(get_string(row, base));
         break;
     case OPTION_NETWORKS:
-        listener = base;
-        free(listener->proxy_trusted);
+    case OPTION_TEXTS:
+        free_list(row, get_list(row, base));
         break;
     default:
         break;
@@ -308,33 +380,52 @@ void option_clear(const struct option *row, void *base)
 
 void option_forget(const struct option *row, void *base)
 {
-    struct config_listener *listener;
-
     switch (row->type) {
     case OPTION_STRING:
         put_string(row, base, NULL);
         break;
     case OPTION_NETWORKS:
-        listener = base;
-        listener->proxy_trusted = NULL;
-        listener->proxy_trusted_len = 0;
+    case OPTION_TEXTS:
+        put_list(row, base, (struct list){0});
         break;
     default:
         break;
     }
 }
 
-static bool copy_networks(struct config_listener *to, const struct config_listener *from)
+static bool copy_networks(const struct option *row, void *to, struct list from)
 {
-    size_t bytes = from->proxy_trusted_len * sizeof(*from->proxy_trusted);
+    size_t bytes = from.len * sizeof(struct config_network);
+    struct list copy = {NULL, from.len};
 
     if (bytes == 0)
         return true;
-    to->proxy_trusted = malloc(bytes);
-    if (!to->proxy_trusted)
+    copy.items = malloc(bytes);
+    if (!copy.items)
         return false;
-    memcpy(to->proxy_trusted, from->proxy_trusted, bytes);
-    to->proxy_trusted_len = from->proxy_trusted_len;
+    memcpy(copy.items, from.items, bytes);
+    put_list(row, to, copy);
+    return true;
+}
+
+static bool copy_texts(const struct option *row, void *to, struct list from)
+{
+    char *const *texts = from.items;
+    char **copies;
+
+    if (from.len == 0)
+        return true;
+    copies = calloc(from.len, sizeof(*copies));
+    if (!copies)
+        return false;
+    put_list(row, to, (struct list){copies, from.len});
+    for (size_t i = 0; i < from.len; i++) {
+        copies[i] = strdup(texts[i]);
+        if (!copies[i]) {
+            option_clear(row, to);
+            return false;
+        }
+    }
     return true;
 }
 
@@ -357,7 +448,9 @@ bool option_copy(const struct option *row, void *to, const void *from)
     case OPTION_STRING:
         return option_set_string(row, to, get_string(row, from));
     case OPTION_NETWORKS:
-        return copy_networks(to, from);
+        return copy_networks(row, to, get_list(row, from));
+    case OPTION_TEXTS:
+        return copy_texts(row, to, get_list(row, from));
     case OPTION_ADDRESS:
         copy_address(to, from);
         return true;
@@ -366,12 +459,19 @@ bool option_copy(const struct option *row, void *to, const void *from)
     }
 }
 
-static bool networks_equal(const struct config_listener *a, const struct config_listener *b)
+static bool networks_equal(struct list a, struct list b)
 {
-    size_t len = a->proxy_trusted_len;
+    return a.len == b.len && (a.len == 0 || memcmp(a.items, b.items, a.len * sizeof(struct config_network)) == 0);
+}
 
-    return len == b->proxy_trusted_len &&
-           (len == 0 || memcmp(a->proxy_trusted, b->proxy_trusted, len * sizeof(*a->proxy_trusted)) == 0);
+static bool texts_equal(struct list a, struct list b)
+{
+    char *const *texts_a = a.items, *const *texts_b = b.items;
+    bool equal = a.len == b.len;
+
+    for (size_t i = 0; equal && i < a.len; i++)
+        equal = strcmp(texts_a[i], texts_b[i]) == 0;
+    return equal;
 }
 
 static bool addresses_equal(const struct config_listener *a, const struct config_listener *b)
@@ -395,7 +495,9 @@ bool option_equal(const struct option *row, const void *a, const void *b)
         string_b = get_string(row, b);
         return string_a && string_b ? strcmp(string_a, string_b) == 0 : string_a == string_b;
     case OPTION_NETWORKS:
-        return networks_equal(a, b);
+        return networks_equal(get_list(row, a), get_list(row, b));
+    case OPTION_TEXTS:
+        return texts_equal(get_list(row, a), get_list(row, b));
     case OPTION_ADDRESS:
         return addresses_equal(a, b);
     default:
@@ -404,19 +506,25 @@ bool option_equal(const struct option *row, const void *a, const void *b)
 }
 
 /** All that fits into OUT; "..." at its end if that is not all. */
-static void networks_text(const struct config_listener *listener, char out[OPTION_TEXT_BYTES])
+static void list_text(const struct option *row, struct list list, char out[OPTION_TEXT_BYTES])
 {
+    const struct config_network *networks = list.items;
+    char *const *texts = list.items;
     char network[NETWORK_TEXT_BYTES];
     size_t len = 0;
 
     out[len++] = '[';
-    for (size_t i = 0; i < listener->proxy_trusted_len; i++) {
-        if (len + sizeof(network) + sizeof("\"\", ...]") > OPTION_TEXT_BYTES) {
-            len += (size_t)snprintf(out + len, OPTION_TEXT_BYTES - len, ", ...");
+    for (size_t i = 0; i < list.len; i++) {
+        const char *item = network;
+        if (row->type == OPTION_TEXTS)
+            item = texts[i];
+        else
+            network_text(&networks[i], network);
+        if (len + strlen(item) + sizeof("\"\", , ...]") > OPTION_TEXT_BYTES) {
+            len += (size_t)snprintf(out + len, OPTION_TEXT_BYTES - len, "%s...", i > 0 ? ", " : "");
             break;
         }
-        network_text(&listener->proxy_trusted[i], network);
-        len += (size_t)snprintf(out + len, OPTION_TEXT_BYTES - len, "%s\"%s\"", i > 0 ? ", " : "", network);
+        len += (size_t)snprintf(out + len, OPTION_TEXT_BYTES - len, "%s\"%s\"", i > 0 ? ", " : "", item);
     }
     snprintf(out + len, OPTION_TEXT_BYTES - len, "]");
 }
@@ -451,7 +559,8 @@ void option_text(const struct option *row, const void *base, char out[OPTION_TEX
         string_text(get_string(row, base), out);
         break;
     case OPTION_NETWORKS:
-        networks_text(base, out);
+    case OPTION_TEXTS:
+        list_text(row, get_list(row, base), out);
         break;
     case OPTION_ADDRESS:
         listener = base;

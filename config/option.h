@@ -28,7 +28,8 @@ enum option_type {
     OPTION_STRING,    /* owned char *: min to max bytes that `check` accepts; NULL is its default if `text` is NULL */
     OPTION_MODE,      /* mode_t: permission bits as an octal string */
     OPTION_ADDRESS,   /* the address members of a listener */
-    OPTION_NETWORKS,  /* proxy_trusted and proxy_trusted_len of a listener: a list of networks */
+    OPTION_NETWORKS,  /* owned struct config_network *, followed by its size_t length: a list of networks */
+    OPTION_TEXTS,     /* owned char **, followed by its size_t length: a list of strings that `check` accepts */
     OPTION_SECTION,   /* an object that holds the keys of its section; no member of its own */
     OPTION_LISTENERS, /* the list of listeners */
     OPTION_REMARK,    /* a string for editors and people; forgotten */
@@ -55,8 +56,8 @@ struct option {
     const char *zero;                        /* NUMBER: what 0 means although it is below min; NULL: nothing */
     const char *choices[OPTION_CHOICES_MAX]; /* CHOICE; NULL: no more */
     const char *not_built[OPTION_CHOICES_MAX];
-    const char *(*check)(const char *text); /* STRING: what is wrong with it, static text; NULL: nothing */
-    const char *pattern;                    /* STRING, MODE, ADDRESS: regular expression for the JSON Schema */
+    const char *(*check)(const char *text); /* STRING, TEXTS: what is wrong with it, static text; NULL: nothing */
+    const char *pattern;                    /* STRING, MODE, ADDRESS, TEXTS, NETWORKS: regular expression for the JSON Schema */
     bool nullable;                          /* null may be written and means the default */
     const char *help;                       /* what it does, for the reference: one line of Markdown */
 };
@@ -91,6 +92,9 @@ uint64_t option_max(const struct option *row);
 
 /** Replace the string that ROW has at BASE by a copy of TEXT (NULL: none). @return false without memory */
 bool option_set_string(const struct option *row, void *base, const char *text) __attribute__((warn_unused_result));
+
+/** Set the list that ROW, of type NETWORKS or TEXTS, has at BASE, where there is none yet, to LEN ITEMS (taken). */
+void option_put_list(const struct option *row, void *base, void *items, size_t len);
 
 /** Set ROW at BASE to its default. @return false without memory */
 bool option_set_default(const struct option *row, void *base) __attribute__((warn_unused_result));

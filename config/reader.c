@@ -216,46 +216,60 @@ static void read_address(struct reader *r, const struct place *place, const char
         config_report_add(r->report, path, "%s", wrong);
 }
 
-static void read_network(struct reader *r, struct config_listener *listener, const char *path, const json_t *value)
+/** Read one entry of the list of ROW into ITEM. @return false: a problem has been reported */
+static bool read_item(struct reader *r, const struct option *row, const char *path, const json_t *value, void *item)
 {
     const char *text = json_string_value(value);
+    const char *wrong;
 
     if (!text) {
         report_type(r, path, "a string", value);
-        return;
+        return false;
     }
-    const char *wrong = network_parse(text, &listener->proxy_trusted[listener->proxy_trusted_len]);
-    if (wrong)
+    wrong = row->type == OPTION_NETWORKS ? network_parse(text, item) : row->check(text);
+    if (wrong) {
         config_report_add(r->report, path, "%s", wrong);
-    else
-        listener->proxy_trusted_len++;
+        return false;
+    }
+    if (row->type == OPTION_TEXTS) {
+        char *copy = strdup(text);
+        memcpy(item, &copy, sizeof(copy));
+        r->report->out_of_memory |= !copy;
+        return copy != NULL;
+    }
+    return true;
 }
 
-static void read_networks(struct reader *r, const struct option *row, const struct place *place, const char *path,
-                          const json_t *value)
+static void read_list(struct reader *r, const struct option *row, const struct place *place, const char *path,
+                      const json_t *value)
 {
-    struct config_listener *listener = place->base;
-    size_t len = json_array_size(value);
+    const char *what = row->type == OPTION_NETWORKS ? "networks" : "strings";
+    size_t item_size = row->type == OPTION_NETWORKS ? sizeof(struct config_network) : sizeof(char *);
+    size_t count = json_array_size(value), len = 0;
     char item_path[PATH_BYTES + 24]; /* "[N]" */
+    char *items;
 
     if (!json_is_array(value)) {
-        report_type(r, path, "a list of networks", value);
+        report_type(r, path, row->type == OPTION_NETWORKS ? "a list of networks" : "a list of strings", value);
         return;
     }
-    if (len < row->min || len > row->max) {
-        config_report_add(r->report, path, "must have from %" PRIu64 " to %" PRIu64 " networks, not %zu", row->min,
-                          row->max, len);
+    if (count < row->min || count > row->max) {
+        config_report_add(r->report, path, "must have from %" PRIu64 " to %" PRIu64 " %s, not %zu", row->min, row->max,
+                          what, count);
         return;
     }
-    listener->proxy_trusted = calloc(len, sizeof(*listener->proxy_trusted));
-    if (!listener->proxy_trusted) {
+    if (count == 0)
+        return;
+    items = calloc(count, item_size);
+    if (!items) {
         r->report->out_of_memory = true;
         return;
     }
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < count; i++) {
         snprintf(item_path, sizeof(item_path), "%s[%zu]", path, i);
-        read_network(r, listener, item_path, json_array_get(value, i));
+        len += read_item(r, row, item_path, json_array_get(value, i), items + len * item_size);
     }
+    option_put_list(row, place->base, items, len);
 }
 
 static void read_object(struct reader *r, const struct place *place, const json_t *object);
@@ -380,7 +394,8 @@ static void read_value(struct reader *r, const struct option *row, const struct 
         read_address(r, place, path, value);
         break;
     case OPTION_NETWORKS:
-        read_networks(r, row, place, path, value);
+    case OPTION_TEXTS:
+        read_list(r, row, place, path, value);
         break;
     case OPTION_SECTION:
         read_section(r, row, place, path, value);

@@ -8,6 +8,15 @@
 /** An absolute path that does not end in '/'. */
 const char *text_check_absolute_path(const char *text);
 
+/** An absolute path. */
+const char *text_check_folder(const char *text);
+
+/** The name of a host without a port, or "*". */
+const char *text_check_host(const char *text);
+
+/** Scheme http or https, "://", a host, perhaps a port, and nothing else; as browsers write it: lower case, no default port. */
+const char *text_check_origin(const char *text);
+
 /** An account of this machine; asks the system. */
 const char *text_check_account(const char *text);
 

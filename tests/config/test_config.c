@@ -16,7 +16,7 @@ static const char full_example[] =
     " {\"protocol\": \"mqtt\",  \"unix\": \"/run/tidegate/mqtt.sock\"}],\n"
     " \"workers\": 0,\n"
     " \"access\": {\"anonymous\": false, \"password_file\": \"passwd\", \"acl_file\": \"acl\", \"jwt\": {}},\n"
-    " \"limits\": {\"packet_bytes\": 2097152, \"connections\": 0, \"web_connections\": 5},\n"
+    " \"limits\": {\"packet_bytes\": 2097152, \"connections\": 0, \"web_connections\": 5000},\n"
     " \"store\": {\"path\": \"/var/lib/tidegate\", \"size_limit_bytes\": 1, \"sync\": \"always\", \"interval_ms\": "
     "1},\n"
     " \"http\": {\"hosts\": [\"*\"]}, \"events\": {}, \"webhooks\": [],\n"
@@ -29,7 +29,7 @@ START_TEST(defaults_are_for_this_machine_alone)
     struct sockaddr_in6 v6;
 
     ck_assert_ptr_nonnull(c);
-    ck_assert_uint_eq(c->listeners_len, 2);
+    ck_assert_uint_eq(c->listeners_len, 4);
     memcpy(&v4, &c->listeners[0].address, sizeof(v4));
     memcpy(&v6, &c->listeners[1].address, sizeof(v6));
     ck_assert_int_eq(v4.sin_family, AF_INET);
@@ -43,6 +43,8 @@ START_TEST(defaults_are_for_this_machine_alone)
     ck_assert(c->listeners[1].ipv6_only);
     ck_assert(c->listeners[1].optional);
     ck_assert_uint_eq(c->listeners[1].backlog, 1024);
+    for (size_t i = 0; i < c->listeners_len; i++)
+        ck_assert_int_eq(c->listeners[i].protocol, i < 2 ? CONFIG_PROTOCOL_MQTT : CONFIG_PROTOCOL_HTTP);
     ck_assert(c->access.anonymous);
     ck_assert(!c->access.anonymous_given);
     ck_assert(c->store.memory);
@@ -100,9 +102,11 @@ START_TEST(empty_object_means_the_defaults)
 {
     struct config *c = load_valid("{}");
 
-    ck_assert_uint_eq(c->listeners_len, 2);
+    ck_assert_uint_eq(c->listeners_len, 4);
     ck_assert_str_eq(c->listeners[0].name, "127.0.0.1:1883");
     ck_assert_str_eq(c->listeners[1].name, "[::1]:1883");
+    ck_assert_str_eq(c->listeners[2].name, "127.0.0.1:8080");
+    ck_assert_str_eq(c->listeners[3].name, "[::1]:8080");
     config_free(c);
 }
 END_TEST
@@ -243,7 +247,6 @@ END_TEST
 START_TEST(says_of_each_later_key_that_it_is_not_built)
 {
     static const char *const expected[] = {
-        "listeners[1].protocol",
         "listeners[2].protocol",
         "listeners[2].tls",
         "listeners[3].protocol",
@@ -251,12 +254,10 @@ START_TEST(says_of_each_later_key_that_it_is_not_built)
         "access.password_file",
         "access.acl_file",
         "access.jwt",
-        "limits.web_connections",
         "store.path",
         "store.size_limit_bytes",
         "store.sync",
         "store.interval_ms",
-        "http",
         "events",
         "webhooks",
     };

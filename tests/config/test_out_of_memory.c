@@ -164,7 +164,7 @@ START_TEST(reload_is_whole_or_null_and_says_when_changes_are_lost)
         failed = malloc_fail_end();
         if (merged) {
             ck_assert_str_eq(merged->response_information, "a/");
-            ck_assert_uint_eq(merged->listeners_len, 2);
+            ck_assert_uint_eq(merged->listeners_len, 4);
         }
         bool said = changes.now.out_of_memory || changes.connections.out_of_memory || changes.restart.out_of_memory;
         size_t kept = changes.now.len + changes.connections.len + changes.restart.len;

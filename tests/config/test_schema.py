@@ -85,6 +85,11 @@ def documents():
         values = STRAY + list(numbers(schema)) + schema.get("enum", [])
         if path == "listeners[].bind":
             values += BINDS
+        if path == "http.hosts":
+            values += [["a.example", "*"], ["a:1"], ["-a"], ["a."], [""], ["a"] * 65]
+        if path == "http.origins":
+            values += [["https://a.example"], ["http://a:8080"], ["https://a/"], ["a"], ["HTTPS://a"], [""], ["https://"],
+                       ["https://[::1]:8443"], ["https://a:443"], ["http://a:80"], ["http://a:123456"], ["https://a:"]]
         if path == "response_information":
             values += PREFIXES
         for value in values:
