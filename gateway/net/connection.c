@@ -44,7 +44,7 @@ static void watch(struct connection *connection)
 {
     struct ev_loop *loop = owner(connection)->loop;
     bool reads = (connection->state <= CONNECTION_BLOCKED && !connection->is_paused) ||
-                 connection->state == CONNECTION_LINGERING;
+                 connection->state == CONNECTION_LINGERING || connection->state == CONNECTION_GREETING;
     bool writes = connection->state == CONNECTION_BLOCKED || connection->state == CONNECTION_FLUSHING;
     ev_io_stop(loop, &connection->io);
     ev_io_modify(&connection->io, (reads ? EV_READ : 0) | (writes ? EV_WRITE : 0));
@@ -297,12 +297,68 @@ static void read_input(struct connection *connection)
     }
 }
 
+/* --- guests ------------------------------------------------------------------------------------------------------ */
+
+static void hand_to_guest(struct connection *connection)
+{
+    struct worker *worker = owner(connection);
+    const struct worker_guest *guest = worker->workers->guest;
+    guest->adopt(guest->arg, worker, connection->io.fd, connection->listener,
+                 connection->has_address ? connection->address : NULL, connection->port);
+    free(connection->proxy);
+    free(connection);
+}
+
+/* Take from the socket what belongs to the PROXY header and not a byte more: what follows is for the guest to read. */
+static void read_greeting(struct connection *connection)
+{
+    struct worker *worker = owner(connection);
+    size_t had = connection->proxy != NULL ? connection->proxy->len : 0;
+    ssize_t len = recv(connection->io.fd, worker->buffer, PROXY_HEADER_BYTES_MAX - had, MSG_PEEK);
+    if (len <= 0) {
+        if (len == 0 || (errno != EAGAIN && errno != EINTR)) {
+            end(connection, CLIENT_END_PEER);
+        }
+        return;
+    }
+    size_t taken = receive_header(connection, worker->buffer, (size_t)len);
+    if (connection->state == CONNECTION_ENDED) {
+        return;
+    }
+    if (taken > PROXY_HEADER_BYTES_MAX - had || recv(connection->io.fd, worker->buffer, taken, 0) != (ssize_t)taken) {
+        end(connection, CLIENT_END_IO_ERROR);
+        return;
+    }
+    if (!connection->awaits_proxy) {
+        ev_io_stop(worker->loop, &connection->io);
+        TAILQ_REMOVE(&worker->lists[CONNECTION_GREETING], connection, link);
+        hand_to_guest(connection);
+    }
+}
+
+static void start_for_guest(struct connection *connection)
+{
+    struct worker *worker = owner(connection);
+    if (!connection->awaits_proxy) {
+        hand_to_guest(connection);
+        return;
+    }
+    connection->since_ms = worker->now_ms;
+    connection->state = CONNECTION_GREETING;
+    TAILQ_INSERT_TAIL(&worker->lists[CONNECTION_GREETING], connection, link);
+    ev_io_start(worker->loop, &connection->io);
+}
+
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
     struct connection *connection = (struct connection *)io; /* its first member */
     (void)loop;
     if ((events & EV_ERROR) != 0) {
         end(connection, CLIENT_END_IO_ERROR);
+        return;
+    }
+    if (connection->state == CONNECTION_GREETING) {
+        read_greeting(connection);
         return;
     }
     if ((events & EV_WRITE) != 0) {
@@ -315,13 +371,18 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
+void connection_count_out(struct worker *worker, struct listener *listener)
+{
+    atomic_fetch_sub_explicit(&listener->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&worker->workers->connections, 1, memory_order_relaxed);
+}
+
 static void release(struct connection *connection)
 {
     struct worker *worker = owner(connection);
     close(connection->io.fd);
-    atomic_fetch_sub_explicit(&connection->listener->connections, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&worker->workers->connections, 1, memory_order_relaxed);
+    connection_count_out(worker, connection->listener);
     free(connection->proxy);
     free(connection);
 }
@@ -368,6 +429,10 @@ void connection_start(struct connection *connection)
     struct worker *worker = owner(connection);
     if (worker->is_draining) {
         release(connection);
+        return;
+    }
+    if (connection->listener->is_for_guest) {
+        start_for_guest(connection);
         return;
     }
     connection->wrote_turn = worker->turn - 1;
@@ -442,12 +507,13 @@ void connections_sweep(struct worker *worker)
     end_overdue(worker, CONNECTION_BLOCKED, stall_ms, CLIENT_END_WRITE_STALL);
     end_overdue(worker, CONNECTION_FLUSHING, CONNECTION_FLUSH_MS, CLIENT_END_CLOSED);
     end_overdue(worker, CONNECTION_LINGERING, linger_ms, CLIENT_END_CLOSED);
+    end_overdue(worker, CONNECTION_GREETING, worker->is_draining ? 0 : CONNECTION_GREET_MS, CLIENT_END_PEER);
 }
 
 uint64_t connections_sweep_due_ms(const struct worker *worker)
 {
     bool none = TAILQ_EMPTY(&worker->lists[CONNECTION_BLOCKED]) && TAILQ_EMPTY(&worker->lists[CONNECTION_FLUSHING]) &&
-                TAILQ_EMPTY(&worker->lists[CONNECTION_LINGERING]);
+                TAILQ_EMPTY(&worker->lists[CONNECTION_LINGERING]) && TAILQ_EMPTY(&worker->lists[CONNECTION_GREETING]);
     return none ? UINT64_MAX : worker->swept_ms + (worker->is_draining ? WORKER_DRAIN_SWEEP_MS : WORKER_SWEEP_MS);
 }
 

@@ -14,6 +14,9 @@
  *          (client_gone(), close and free at a safe point)        |        until the peer's FIN, so that no reset
  *            ^----------------------------------------------------+        overtakes our last packet
  *
+ * A connection for a guest (worker.h) is given to it once its PROXY header has come, if it has one (state GREETING until then), and is
+ * no struct connection any more.
+ *
  * owner: the worker's thread, but until it is started.
  */
 #ifndef GATEWAY_NET_CONNECTION_H
@@ -37,6 +40,7 @@ enum connection_state {
     CONNECTION_BLOCKED, /* as open, but its socket takes no more output */
     CONNECTION_FLUSHING,
     CONNECTION_LINGERING,
+    CONNECTION_GREETING, /* for a guest, once the PROXY header has come */
     CONNECTION_ENDED,
     CONNECTION_STATES,
 };
@@ -49,7 +53,7 @@ struct connection {
     struct client *client;        /* owned; NULL before start and while lingering */
     struct listener *listener;    /* that accepted it; outlives it */
     struct proxy_input *proxy;    /* owned: the beginning of a PROXY header; NULL if none is cut */
-    uint64_t since_ms;            /* blocked: when output last moved; flushing, lingering: since when */
+    uint64_t since_ms;            /* blocked: when output last moved; flushing, lingering, greeting: since when */
     uint8_t address[16];          /* of the peer, IPv4 as ::ffff:a.b.c.d; zeros for a unix socket */
     uint32_t wrote_turn;          /* number of the worker's turn in which output was last written */
     uint16_t port;                /* of the peer, host order */
@@ -67,6 +71,7 @@ _Static_assert(sizeof(struct connection) <= 120, "tens of thousands of them are 
 #define CONNECTION_ADDRESS_BYTES 64u /* what connection_print_address() needs at most */
 
 #define CONNECTION_FLUSH_MS        5000u /* to get rid of the output that is left when the core closes */
+#define CONNECTION_GREET_MS        10000u /* for the PROXY header of a connection for a guest */
 #define CONNECTION_LINGER_MS       2000u /* for the peer to answer our FIN */
 #define CONNECTION_DRAIN_LINGER_MS 300u  /* the same, when the process ends as soon as it has */
 
@@ -80,6 +85,9 @@ _Static_assert(sizeof(struct connection) <= 120, "tens of thousands of them are 
  */
 struct connection *connection_new(int fd, struct listener *listener, const uint8_t *address, uint16_t port,
                                   struct worker *worker);
+
+/** A connection of WORKER that LISTENER accepted, and that a guest has adopted, is closed: it counts no more. WORKER's thread. */
+void connection_count_out(struct worker *worker, struct listener *listener);
 
 /** Let CONNECTION (taken) be started by the thread of its worker. Any thread. */
 void connection_post(struct connection *connection);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/address.h"
 #include "gateway/base/log.h"
 #include "gateway/broker/broker.h"
 #include "gateway/net/connection.h"
@@ -69,7 +70,7 @@ static bool is_trusted(const struct listener *listener, const struct peer *peer)
 
 /* Why nobody, or not this PEER (NULL: unix socket), may connect now; NULL: it may. Other workers that accept at the same instant can
  * take the total above its limit by one each. */
-static const char *reason_to_refuse(const struct listener *listener, const struct peer *peer)
+static const char *reason_to_refuse(const struct listener *listener, int fd, const struct peer *peer)
 {
     const struct workers *workers = listener->worker->workers;
     uint32_t max = atomic_load_explicit(&workers->connections_max, memory_order_relaxed);
@@ -82,6 +83,9 @@ static const char *reason_to_refuse(const struct listener *listener, const struc
     }
     if (broker_is_memory_short(workers->broker)) {
         return "limits.memory_bytes is exceeded";
+    }
+    if (listener->is_for_guest && fd >= workers->guest_descriptors) {
+        return "limits.web_connections is reached";
     }
     if (listener->has_proxy_header && peer != NULL && !is_trusted(listener, peer)) {
         return "not trusted to send a PROXY header";
@@ -99,16 +103,32 @@ static void log_refusal(const struct listener *listener, const struct peer *peer
                 LOG_STR("reason", reason));
 }
 
+/* A guest has a table by descriptor and so wants low numbers: ours are moved out of its way. */
+static int choose_descriptor(const struct listener *listener, int fd)
+{
+    int floor = listener->worker->workers->guest_descriptors;
+    if (listener->is_for_guest || fd >= floor) {
+        return fd;
+    }
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, floor);
+    if (moved < 0) {
+        return fd; /* better there than not at all */
+    }
+    close(fd);
+    return moved;
+}
+
 static void welcome(struct listener *listener, int fd, const struct sockaddr_storage *from)
 {
     struct peer peer;
     bool has_peer = peer_from_sockaddr(&peer, from);
-    const char *reason = reason_to_refuse(listener, has_peer ? &peer : NULL);
+    const char *reason = reason_to_refuse(listener, fd, has_peer ? &peer : NULL);
     if (reason != NULL) {
         log_refusal(listener, has_peer ? &peer : NULL, reason);
         close(fd);
         return;
     }
+    fd = choose_descriptor(listener, fd);
     struct worker *worker = workers_least_loaded(listener->worker->workers, listener->worker);
     struct connection *connection =
         connection_new(fd, listener, has_peer ? peer.address : NULL, has_peer ? peer.port : (uint16_t)0, worker);
@@ -378,6 +398,8 @@ enum tg_err listener_open(const struct config_listener *config, struct listener 
     listener->reserve_fd = -1;
     listener->connections_max = config->connections;
     listener->has_proxy_header = config->proxy_protocol;
+    listener->is_for_guest = config->protocol != CONFIG_PROTOCOL_MQTT;
+    listener->is_local = address_is_local(config);
     ev_io_init(&listener->io, on_connections, -1, EV_READ);
     ev_set_priority(&listener->io, WORKER_PRIORITY);
     listener->io.data = listener;

@@ -108,12 +108,22 @@ static void close_listeners(struct worker *worker)
     }
 }
 
+static bool guest_turn(struct worker *worker)
+{
+    const struct worker_guest *guest = worker->workers->guest;
+    return guest != NULL && guest->turn(guest->arg, worker);
+}
+
 static void follow_phase(struct worker *worker)
 {
     int phase = atomic_load_explicit(&worker->workers->phase, memory_order_acquire);
     if (phase == WORKERS_DRAIN && !worker->is_draining) {
         worker->is_draining = true;
+        const struct worker_guest *guest = worker->workers->guest;
         close_listeners(worker);
+        if (guest != NULL) {
+            guest->drain(guest->arg, worker);
+        }
         place_drain(worker->place);
     }
 }
@@ -141,8 +151,10 @@ static void take_turn(struct worker *worker)
         connections_sweep(worker);
     }
     connections_end(worker);
+    guest_turn(worker);
     bool work_is_left = place_end_turn(worker->place);
-    if (connections_end(worker)) {
+    bool any_ended = connections_end(worker);
+    if (guest_turn(worker) || any_ended) {
         work_is_left = place_end_turn(worker->place); /* wills of those that have ended, room for others */
     }
     worker->may_sleep = !work_is_left && !worker->mail_is_left && TAILQ_EMPTY(&worker->lists[CONNECTION_ENDED]);
@@ -165,6 +177,9 @@ static void *worker_main(void *arg)
     }
     close_listeners(worker);
     connections_end_all(worker);
+    if (worker->workers->guest != NULL) {
+        worker->workers->guest->stop(worker->workers->guest->arg, worker);
+    }
     tg_rcu_unregister_thread();
     return NULL;
 }
@@ -266,6 +281,12 @@ void workers_add_listener(struct workers *workers, struct listener *listener)
     }
     listener->next = fewest->listeners;
     fewest->listeners = listener;
+}
+
+void workers_set_guest(struct workers *workers, const struct worker_guest *guest, int descriptors)
+{
+    workers->guest = guest;
+    workers->guest_descriptors = descriptors;
 }
 
 void workers_set_limits(struct workers *workers, const struct config_limits *limits)

@@ -47,6 +47,27 @@ struct worker_clock {
 /** The system's clocks. */
 extern const struct worker_clock worker_system_clock;
 
+/**
+ * Who else serves connections on the workers' loops: the web side. It keeps to the same turn: what comes, comes while the loop runs; at the
+ * end of a turn it may be flushed; nothing of it is called from two threads. All functions are called by WORKER's thread.
+ */
+struct worker_guest {
+    void *arg;
+    /**
+     * Serve the socket FD (taken), which LISTENER has accepted and counts until connection_count_out().
+     *
+     * @param address 16 bytes, borrowed; NULL for a unix socket
+     */
+    void (*adopt)(void *arg, struct worker *worker, int fd, struct listener *listener, const uint8_t *address,
+                  uint16_t port);
+    /** The loop has run, the place's turn ends soon, or has just ended. @return true if something was done, so that the place must end its turn (again) */
+    bool (*turn)(void *arg, struct worker *worker);
+    /** Accept no more requests; close what is idle. */
+    void (*drain)(void *arg, struct worker *worker);
+    /** The thread ends: close everything. */
+    void (*stop)(void *arg, struct worker *worker);
+};
+
 struct worker {                        /* owner: its thread, unless a line says otherwise */
     _Alignas(64) struct ev_loop *loop; /* immutable; workers share no cache line */
     ev_async wake;
@@ -87,6 +108,8 @@ struct workers {
     _Atomic uint32_t write_stall_timeout_ms;
     _Atomic uint32_t connections_max; /* 0: no limit */
     _Atomic uint32_t connections;     /* of all workers */
+    const struct worker_guest *guest; /* NULL: none; set before threads start */
+    int guest_descriptors;            /* descriptors below this one are for the guest; set before threads start */
     _Atomic int phase;
     unsigned count;
     uint64_t *turns_seen;  /* by workers_have_moved(); main thread */
@@ -106,6 +129,10 @@ void workers_free(struct workers *workers);
 
 /** Give LISTENER (taken) to one of the workers, which accepts for it once it runs. Main thread, before workers_start(). */
 void workers_add_listener(struct workers *workers, struct listener *listener);
+
+/** Let GUEST (borrowed until workers_stop()) serve the listeners that are not for MQTT over TCP, with descriptors below DESCRIPTORS. Main thread, before
+ * workers_start(). */
+void workers_set_guest(struct workers *workers, const struct worker_guest *guest, int descriptors);
 
 /** Follow LIMITS (connections, write_stall_timeout_ms) from now on. Any one thread. */
 void workers_set_limits(struct workers *workers, const struct config_limits *limits);
