@@ -30,7 +30,8 @@ const struct option option_table[] = {
     {"$schema", OPTION_REMARK, OPTION_NOW, .help = "where an editor finds `tidegate.schema.json`; has no effect"},
 
     {"listeners", OPTION_LISTENERS, OPTION_RESTART, RANGE(1, CONFIG_LISTENERS_MAX),
-     .help = "where clients connect; without it 127.0.0.1 and, where there is IPv6, ::1, both with MQTT on port 1883 and HTTP "
+     .help = "where clients connect; without it 127.0.0.1 and, where there is IPv6, ::1, both with MQTT on port 1883 "
+             "and HTTP "
              "on port 8080"},
     {"listeners[].protocol", OPTION_CHOICE, OPTION_RESTART, OF_LISTENER(protocol), DEFAULT(CONFIG_PROTOCOL_MQTT),
      .choices = {"mqtt", "http"}, .not_built = {"mqtts", "https"},
@@ -122,7 +123,8 @@ const struct option option_table[] = {
      .zero = "no limit", .help = "connections at the same time"},
     {"limits.web_connections", OPTION_NUMBER, OPTION_RESTART, OF_CONFIG(limits.web_connections), RANGE(64, 4194304),
      DEFAULT(0), .zero = "65536, or half of what the process may open if that is less",
-     .help = "descriptors kept for HTTP and WebSocket connections; more are refused. Closing one takes longer the more these "
+     .help = "descriptors kept for HTTP and WebSocket connections; more are refused. Closing one takes longer the more "
+             "these "
              "are: about 2 ms for a million"},
     {"limits.memory_bytes", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.memory_bytes), RANGE(MIB, BYTES_MAX),
      DEFAULT(0), .zero = "half of the memory that the machine or the control group has",
@@ -161,18 +163,21 @@ const struct option option_table[] = {
      .help = "lines that one kind of event may write in a second; what is held back is counted"},
 
     {"http", OPTION_SECTION, OPTION_NOW, .help = "the web side: HTTP, and MQTT over WebSocket"},
-    {"http.directory", OPTION_STRING, OPTION_NOW, OF_CONFIG(http.directory), RANGE(2, 4095),
-     .check = text_check_folder, .pattern = "^/.", .nullable = true,
-     .help = "absolute path of a folder whose files are served: your own pages. They are read into memory at start and reload"},
+    {"http.directory", OPTION_STRING, OPTION_NOW, OF_CONFIG(http.directory), RANGE(2, 4095), .check = text_check_folder,
+     .pattern = "^/.", .nullable = true,
+     .help = "absolute path of a folder whose files are served: your own pages. They are read into memory at start and "
+             "reload"},
     {"http.hosts", OPTION_TEXTS, OPTION_NOW, OF_CONFIG(http.hosts), RANGE(0, CONFIG_TEXTS_MAX),
      .check = text_check_host, .pattern = "^(\\*|[0-9A-Za-z]([-.0-9A-Za-z]*[0-9A-Za-z])?)$",
-     .help = "names under which browsers reach this server, without port; `*`: any name. On a loopback address `localhost` "
-             "is known, elsewhere every IP address and the name of this machine"},
+     .help =
+         "names under which browsers reach this server, without port; `*`: any name. On a loopback address `localhost` "
+         "is known, elsewhere every IP address and the name of this machine"},
     {"http.origins", OPTION_TEXTS, OPTION_NOW, OF_CONFIG(http.origins), RANGE(0, CONFIG_TEXTS_MAX),
-     .check = text_check_origin, .pattern = "^(?!http:.*:80$)(?!https:.*:443$)https?://([-._0-9a-z]+|\\[[.:0-9a-f]*\\])(:[0-9]{1,5})?$",
+     .check = text_check_origin,
+     .pattern = "^(?!http:.*:80$)(?!https:.*:443$)https?://([-._0-9a-z]+|\\[[.:0-9a-f]*\\])(:[0-9]{1,5})?$",
      .help = "other origins, such as `https://app.example`, whose pages may use this server (CORS, WebSocket)"},
-    {"http.trusted_proxies", OPTION_NETWORKS, OPTION_NOW, OF_CONFIG(http.trusted_proxies),
-     RANGE(0, CONFIG_TRUSTED_MAX), .pattern = NETWORK_PATTERN,
+    {"http.trusted_proxies", OPTION_NETWORKS, OPTION_NOW, OF_CONFIG(http.trusted_proxies), RANGE(0, CONFIG_TRUSTED_MAX),
+     .pattern = NETWORK_PATTERN,
      .help = "addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed"},
     {"http.body_bytes", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.body_bytes), RANGE(0, 999999999), DEFAULT(8 * MIB),
      .help = "largest body of a request"},
@@ -181,9 +186,10 @@ const struct option option_table[] = {
     {"http.body_timeout_ms", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.body_timeout_ms), RANGE(100, 3600000),
      DEFAULT(30000), .help = "time from there to the end of the body"},
     {"http.keep_alive_timeout_ms", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.keep_alive_timeout_ms),
-     RANGE(100, 3600000), DEFAULT(60000), .help = "time from an answer to the next whole request head on a connection that stays open"},
-    {"http.websocket_ping_s", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.websocket_ping_s), RANGE(1, 3600),
-     DEFAULT(30), .zero = "never",
+     RANGE(100, 3600000), DEFAULT(60000),
+     .help = "time from an answer to the next whole request head on a connection that stays open"},
+    {"http.websocket_ping_s", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.websocket_ping_s), RANGE(1, 3600), DEFAULT(30),
+     .zero = "never",
      .help = "a WebSocket is sent a ping this often, and is closed if it answered nothing until the next one is due; "
              "browsers answer by themselves, also in background tabs"},
 

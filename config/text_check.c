@@ -52,8 +52,9 @@ static size_t origin_host_len(const char *text)
 
 const char *text_check_origin(const char *text)
 {
-    static const char wrong[] = "must be an origin as browsers write it: scheme and host in lower case, a port if it is not "
-                                "the scheme's own, no path, such as \"https://app.example\"";
+    static const char wrong[] =
+        "must be an origin as browsers write it: scheme and host in lower case, a port if it is not "
+        "the scheme's own, no path, such as \"https://app.example\"";
     bool secure = strncmp(text, "https://", 8) == 0;
     const char *host = text + (secure ? 8 : 7);
 

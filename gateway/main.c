@@ -28,6 +28,7 @@
 #include "gateway/net/worker.h"
 #include "gateway/service.h"
 #include "gateway/store/memory.h"
+#include "web/web.h"
 
 #define EXIT_USAGE    2 /* the command line or the configuration is wrong: starting again will not help */
 #define LOG_TICK_MS   1000u
@@ -47,6 +48,7 @@ struct gateway { /* owner: main thread */
     struct access *access;
     struct broker *broker;
     struct workers *workers;
+    struct web *web;      /* NULL: no listener for HTTP */
     uint64_t watchdog_ms; /* UINT64_MAX: not watched */
     uint64_t fed_ms;
     uint64_t ticked_ms;
@@ -191,7 +193,8 @@ static bool open_listeners(struct gateway *gateway, const struct account *accoun
             listener_free(listener);
             return false;
         }
-        log_info("listening", LOG_STR("address", listener->name), LOG_STR("protocol", "mqtt"),
+        log_info("listening", LOG_STR("address", listener->name),
+                 LOG_STR("protocol", config->listeners[i].protocol == CONFIG_PROTOCOL_HTTP ? "http" : "mqtt"),
                  LOG_BOOL("proxy_protocol", listener->has_proxy_header));
         workers_add_listener(gateway->workers, listener);
         any = true;
@@ -218,6 +221,16 @@ static bool bind_and_drop_root(struct gateway *gateway)
         log_error("cannot start", LOG_STR("reason", problem), LOG_STR("user", user));
     }
     return problem == NULL;
+}
+
+static bool has_http(const struct config *config)
+{
+    for (size_t i = 0; i < config->listeners_len; i++) {
+        if (config->listeners[i].protocol == CONFIG_PROTOCOL_HTTP) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool start(struct gateway *gateway)
@@ -249,6 +262,12 @@ static bool start(struct gateway *gateway)
     if (gateway->broker == NULL) {
         return fail_to_start("out of memory");
     }
+    if (has_http(config)) {
+        gateway->web = web_new(config, gateway->workers);
+        if (gateway->web == NULL) {
+            return false; /* why has been logged */
+        }
+    }
     workers_set_limits(gateway->workers, &config->limits);
     if (workers_start(gateway->workers, gateway->broker) != TG_OK) {
         return fail_to_start("no memory for the workers' threads");
@@ -266,6 +285,7 @@ static void tear_down(struct gateway *gateway)
     if (gateway->workers != NULL) {
         workers_stop(gateway->workers);
     }
+    web_free(gateway->web);
     broker_free(gateway->broker);
     workers_free(gateway->workers);
     access_free(gateway->access);
@@ -283,6 +303,9 @@ static void tick(struct gateway *gateway)
     if (now_ms - gateway->ticked_ms >= LOG_TICK_MS) {
         gateway->ticked_ms = now_ms;
         log_tick();
+        if (gateway->web != NULL) {
+            web_refresh(gateway->web);
+        }
     }
     if (gateway->watchdog_ms != UINT64_MAX && now_ms - gateway->fed_ms >= gateway->watchdog_ms) {
         gateway->fed_ms = now_ms;
@@ -330,6 +353,9 @@ static void apply(struct gateway *gateway, struct config *next)
     workers_set_limits(gateway->workers, &merged->limits);
     access_open_set_anonymous(gateway->access, merged->access.anonymous);
     broker_reload(gateway->broker, merged);
+    if (gateway->web != NULL && !web_reload(gateway->web, merged)) {
+        log_error("the http section was not reloaded");
+    }
     config_free(gateway->config);
     gateway->config = merged;
     log_changes(&changes.now, "applied");
@@ -367,6 +393,9 @@ static void drain(struct gateway *gateway, const sigset_t *set)
     uint64_t limit_ms = (uint64_t)gateway->config->drain_s * MS_PER_S;
     uint64_t begun_ms = monotonic_ms();
     service_stopping();
+    if (gateway->web != NULL) {
+        web_set_ready(gateway->web, false);
+    }
     log_info("stopping", LOG_UNUM("connections", broker_connections(gateway->broker)));
     workers_drain(gateway->workers);
     while (!workers_are_drained(gateway->workers) && monotonic_ms() - begun_ms < limit_ms) {
@@ -391,6 +420,9 @@ static void run(struct gateway *gateway, const sigset_t *set)
     gateway->watchdog_ms = service_watchdog_ms();
     gateway->ticked_ms = gateway->fed_ms = monotonic_ms();
     uint64_t pause_ms = gateway->watchdog_ms < LOG_TICK_MS ? gateway->watchdog_ms : LOG_TICK_MS;
+    if (gateway->web != NULL) {
+        web_set_ready(gateway->web, true);
+    }
     service_ready("Serving");
     for (;;) {
         int number = wait_for_signal(gateway, set, pause_ms);

@@ -19,8 +19,7 @@
  * and body together. Answers keep the connection open unless the peer or an error wants it closed; HEAD is answered like GET with the
  * body left out. What a handler need not care for: OPTIONS and CORS, 404, 405 with Allow, 408, 411, 413, 417, 421, 431.
  *
- * Text of requests is what the peer sent: valid percent-encoding decoded, any bytes. Lengths count; a NUL that follows the text is not
- * part of it, but may occur in it (only in query parameters: a path never has one).
+ * Text of requests is what the peer sent, percent-encoding decoded: any bytes but NUL, which also ends it.
  */
 #ifndef WEB_HTTP_H
 #define WEB_HTTP_H
@@ -63,25 +62,27 @@ struct http_param {
 
 /** One answer of a route, for the API description. */
 struct http_outcome {
-    unsigned status;    /* 0 ends a list */
-    const char *type;   /* media type of the body; NULL: no body */
-    const char *text;   /* when, one sentence */
+    unsigned status;  /* 0 ends a list */
+    const char *type; /* media type of the body; NULL: no body */
+    const char *text; /* when, one sentence */
 };
 
 /** One line of the table in routes.c. */
 struct http_route {
     enum http_method method;
-    const char *path;        /* "/healthz": exactly that; a path that ends in a "/" and a star: everything below, the part
+    const char *path; /* "/healthz": exactly that; a path that ends in a "/" and a star: everything below, the part
                                 before the slash included; the longest match wins, whatever the order */
     http_handler_fn handler;
-    const char *summary;     /* one line, for the API description */
-    const char *tag;         /* group in the API description: "publish", "health" */
+    const char *summary;                 /* one line, for the API description */
+    const char *tag;                     /* group in the API description: "publish", "health" */
     const struct http_param *params;     /* NULL: none */
     const struct http_outcome *outcomes; /* NULL: 200 */
-    const char *body_type;   /* media type of the request body, for the API description; NULL: takes no body. One that comes all
+    const char
+        *body_type; /* media type of the request body, for the API description; NULL: takes no body. One that comes all
                                 the same is read, within the limit, and ignored */
-    size_t body_bytes_max;   /* a larger body is answered with 413; 0: http.body_bytes of the configuration */
-    bool any_origin;         /* answered to pages of every origin, and to any Host: nothing secret, nothing that acts (health) */
+    size_t body_bytes_max; /* a larger body is answered with 413; 0: http.body_bytes of the configuration */
+    bool
+        any_origin; /* answered to pages of every origin, and to any Host: nothing secret, nothing that acts (health) */
 };
 
 /* --- the request ------------------------------------------------------------------------------------------------- */
@@ -140,10 +141,10 @@ uint8_t *http_take_body(struct http_request *request, size_t *len) __attribute__
 void *http_alloc(struct http_request *request, size_t len);
 
 /** The peer for logs and access: "127.0.0.1:4711"; behind a trusted proxy the address that it vouches for ("192.0.2.7"). */
-const char *http_peer(const struct http_request *request);
+const char *http_peer(struct http_request *request);
 
 /** True if the request came over TLS, to us or (vouched for by a trusted proxy) to the proxy. */
-bool http_is_secure(const struct http_request *request);
+bool http_is_secure(struct http_request *request);
 
 /* --- where it runs ----------------------------------------------------------------------------------------------- */
 
@@ -156,7 +157,10 @@ struct timer_wheel *http_timers(const struct http_request *request);
 /** Monotonic time of this turn. */
 uint64_t http_now_ms(const struct http_request *request);
 
-/** The http section of the configuration; valid until the handler or callback returns. */
+/** False until the gateway serves, and while it stops. */
+bool http_is_ready(const struct http_request *request);
+
+/** The settings of the web side (web.h), its configuration among them; valid until the handler or callback returns. */
 const struct web_settings *http_settings(const struct http_request *request);
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
@@ -220,8 +224,8 @@ struct http_stream_ops {
  *
  * @return false: no body is wanted (HEAD) or possible (memory, connection broken): the request is gone, no op was or will be called
  */
-bool http_stream_begin(struct http_request *request, unsigned status, const char *type, const struct http_stream_ops *ops,
-                       void *arg) __attribute__((warn_unused_result));
+bool http_stream_begin(struct http_request *request, unsigned status, const char *type,
+                       const struct http_stream_ops *ops, void *arg) __attribute__((warn_unused_result));
 
 /** Bytes that http_stream_write() takes now; 0: wait for writable(). */
 size_t http_stream_room(const struct http_request *request);

@@ -70,10 +70,10 @@ _Static_assert(sizeof(struct connection) <= 120, "tens of thousands of them are 
 
 #define CONNECTION_ADDRESS_BYTES 64u /* what connection_print_address() needs at most */
 
-#define CONNECTION_FLUSH_MS        5000u /* to get rid of the output that is left when the core closes */
+#define CONNECTION_FLUSH_MS        5000u  /* to get rid of the output that is left when the core closes */
 #define CONNECTION_GREET_MS        10000u /* for the PROXY header of a connection for a guest */
-#define CONNECTION_LINGER_MS       2000u /* for the peer to answer our FIN */
-#define CONNECTION_DRAIN_LINGER_MS 300u  /* the same, when the process ends as soon as it has */
+#define CONNECTION_LINGER_MS       2000u  /* for the peer to answer our FIN */
+#define CONNECTION_DRAIN_LINGER_MS 300u   /* the same, when the process ends as soon as it has */
 
 /**
  * A connection on the socket FD (taken, also on failure), non-blocking, accepted by LISTENER, whose and whose workers' counters count it

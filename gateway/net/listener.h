@@ -39,8 +39,8 @@ struct
     char name[LISTENER_NAME_BYTES]; /* real address: "127.0.0.1:1883", "[::1]:1883", "unix:/run/..." */
     uint32_t connections_max;       /* 0: no limit */
     bool has_proxy_header;
-    bool is_for_guest; /* its connections are not MQTT over TCP, but for workers->guest */
-    bool is_local;     /* can be reached from this machine alone */
+    bool is_for_guest;                    /* its connections are not MQTT over TCP, but for workers->guest */
+    bool is_local;                        /* can be reached from this machine alone */
     struct config_network *proxy_trusted; /* owned */
     size_t proxy_trusted_len;             /* 0: whoever connects is trusted (unix socket) */
 

@@ -1,0 +1,79 @@
+#include "web/forwarded.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "web/connection.h"
+
+/* Read LEN characters at TEXT: an address, perhaps with port or brackets. IPv4 becomes ::ffff:a.b.c.d. */
+static bool parse_address(const char *text, size_t len, uint8_t out[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    char copy[INET6_ADDRSTRLEN + 10]; /* "[...]:65535" */
+    if (len == 0 || len >= sizeof copy) {
+        return false;
+    }
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    if (copy[0] == '[') {
+        char *end = strchr(copy, ']');
+        if (end == NULL) {
+            return false;
+        }
+        *end = '\0';
+        return inet_pton(AF_INET6, copy + 1, out) == 1;
+    }
+    if (strchr(copy, '.') != NULL && strrchr(copy, ':') != NULL && strchr(copy, ':') == strrchr(copy, ':')) {
+        *strchr(copy, ':') = '\0';
+    }
+    memcpy(out, mapped, sizeof mapped);
+    return inet_pton(AF_INET, copy, out + sizeof mapped) == 1 || inet_pton(AF_INET6, copy, out) == 1;
+}
+
+static bool is_proxy(const struct config_http *http, const uint8_t address[16])
+{
+    for (size_t i = 0; i < http->trusted_proxies_len; i++) {
+        if (config_network_contains(&http->trusted_proxies[i], address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool forwarded_find(const struct config_http *http, const char *text, char *out, size_t cap)
+{
+    size_t end = strlen(text);
+    struct in6_addr address;
+    for (;;) {
+        size_t begin = end;
+        while (begin > 0 && text[begin - 1] != ',') {
+            begin--;
+        }
+        size_t from = begin + strspn(text + begin, " \t");
+        size_t to = end;
+        while (to > from && (text[to - 1] == ' ' || text[to - 1] == '\t')) {
+            to--;
+        }
+        if (from > end || !parse_address(text + from, to - from, address.s6_addr)) {
+            return false;
+        }
+        if (!is_proxy(http, address.s6_addr)) {
+            break;
+        }
+        if (begin == 0) {
+            return false;
+        }
+        end = begin - 1;
+    }
+    if (IN6_IS_ADDR_V4MAPPED(&address)) {
+        return inet_ntop(AF_INET, &address.s6_addr[12], out, (socklen_t)cap) != NULL;
+    }
+    return inet_ntop(AF_INET6, &address, out, (socklen_t)cap) != NULL;
+}
+
+bool forwarded_is_trusted(const struct web_connection *connection)
+{
+    const struct config_http *http = &web_settings(connection->owner)->config->http;
+    return !connection->has_address || is_proxy(http, connection->address);
+}
