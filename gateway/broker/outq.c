@@ -320,88 +320,111 @@ void outq_consume(struct outq_pool *pool, struct outq *queue, size_t len)
     }
 }
 
-void outq_settle(struct outq_pool *pool, struct outq *queue)
+/* What a queue holds from its first shared segment on, and the private one before that. */
+struct shared_rest {
+    size_t len;
+    bool found;
+    struct outq_block *block_before; /* private; NULL: none */
+    const uint8_t *end_before;
+};
+
+static struct shared_rest find_shared(const struct outq *queue)
 {
-    size_t shared_len = 0;
-    struct outq_block *last_private = NULL; /* the block behind whose bytes the shared ones come */
-    const uint8_t *last_private_end = NULL;
-    bool seen_shared = false;
-    for (struct outq_chunk *chunk = queue->head; chunk != NULL; chunk = chunk->next) {
+    struct shared_rest rest = {0};
+    for (const struct outq_chunk *chunk = queue->head; chunk != NULL; chunk = chunk->next) {
         for (uint32_t i = chunk->first; i < chunk->end; i++) {
-            struct segment *segment = &chunk->segments[i];
-            if (!segment->block->is_private) {
-                seen_shared = true;
-            } else if (!seen_shared) {
-                last_private = segment->block;
-                last_private_end = segment->data + segment->len;
-            }
-            if (seen_shared) {
-                shared_len += segment->len;
+            const struct segment *segment = &chunk->segments[i];
+            rest.found |= !segment->block->is_private;
+            if (rest.found) {
+                rest.len += segment->len;
+            } else {
+                rest.block_before = segment->block;
+                rest.end_before = segment->data + segment->len;
             }
         }
     }
-    if (!seen_shared) {
-        return;
-    }
-    /* Everything from the first shared segment on moves: to the end of the last private block, if it has room. */
-    struct outq_block *block = last_private;
-    bool extends = block != NULL && last_private_end == block->data + block->used &&
-                   block->capacity - block->used >= shared_len;
-    if (!extends) {
-        size_t capacity = shared_len > queue->len / 2 ? shared_len * 2 : queue->len;
-        block = block_new(capacity > OUTQ_PRIVATE_BYTES_MIN ? capacity : OUTQ_PRIVATE_BYTES_MIN, true);
-        if (block == NULL) {
-            return; /* it stays where it is: correct, only less frugal */
-        }
-        block->refs = 0;
-    }
-    uint8_t *start = block->data + block->used;
-    struct segment *merged = NULL;
-    struct outq_chunk *merged_chunk = NULL;
-    uint32_t merged_at = 0;
-    struct segment *before = NULL;
+    return rest;
+}
+
+/* Where the bytes from the first shared segment on were moved out of. */
+struct moved {
+    struct outq_chunk *chunk;
+    uint32_t at;
+    struct segment *before; /* the private segment before it; NULL: none */
+};
+
+/* Copy all from the first shared segment on to the end of BLOCK and give their blocks back; chunks behind go. */
+static struct moved move_shared(struct outq_pool *pool, struct outq *queue, struct outq_block *block)
+{
+    struct moved moved = {0};
     for (struct outq_chunk *chunk = queue->head; chunk != NULL; chunk = chunk->next) {
         for (uint32_t i = chunk->first; i < chunk->end; i++) {
             struct segment *segment = &chunk->segments[i];
-            if (merged == NULL && segment->block->is_private) {
-                before = segment;
+            if (moved.chunk == NULL && segment->block->is_private) {
+                moved.before = segment;
                 continue;
             }
             memcpy(block->data + block->used, segment->data, segment->len);
             block->used += segment->len;
-            if (merged == NULL) {
-                merged = segment;
-                merged_chunk = chunk;
-                merged_at = i;
+            if (moved.chunk == NULL) {
+                moved.chunk = chunk;
+                moved.at = i;
             }
             block_unref(pool, segment->block);
         }
     }
-    struct outq_chunk *rest = merged_chunk->next;
-    merged_chunk->next = NULL;
-    queue->tail = merged_chunk;
+    struct outq_chunk *rest = moved.chunk->next;
+    moved.chunk->next = NULL;
+    queue->tail = moved.chunk;
     while (rest != NULL) {
         struct outq_chunk *next = rest->next;
         chunk_release(pool, rest);
         rest = next;
     }
-    if (!extends) {
-        *merged = (struct segment){block, start, shared_len};
-        block->refs++;
-        merged_chunk->end = merged_at + 1;
+    return moved;
+}
+
+/* The last chunk of QUEUE has become empty, and is not the only one. */
+static void drop_last_chunk(struct outq_pool *pool, struct outq *queue)
+{
+    struct outq_chunk *previous = queue->head;
+    while (previous != NULL && previous->next != queue->tail) {
+        previous = previous->next;
+    }
+    TG_ASSERT(previous != NULL); /* the private segment before it stands in an earlier chunk */
+    chunk_release(pool, queue->tail);
+    previous->next = NULL;
+    queue->tail = previous;
+}
+
+void outq_settle(struct outq_pool *pool, struct outq *queue)
+{
+    struct shared_rest rest = find_shared(queue);
+    if (!rest.found) {
         return;
     }
-    before->len += shared_len;
-    merged_chunk->end = merged_at;
-    if (merged_chunk->end == merged_chunk->first) {
-        struct outq_chunk *previous = queue->head;
-        while (previous != NULL && previous->next != merged_chunk) {
-            previous = previous->next;
+    /* It moves to the end of the last private block, if that has room. */
+    struct outq_block *block = rest.block_before;
+    bool extends = block != NULL && rest.end_before == block->data + block->used &&
+                   block->capacity - block->used >= rest.len;
+    if (!extends) {
+        size_t capacity = rest.len > queue->len / 2 ? rest.len * 2 : queue->len;
+        block = block_new(capacity > OUTQ_PRIVATE_BYTES_MIN ? capacity : OUTQ_PRIVATE_BYTES_MIN, true);
+        if (block == NULL) {
+            return; /* it stays where it is: correct, only less frugal */
         }
-        TG_ASSERT(previous != NULL); /* the private segment before it stands in an earlier chunk */
-        previous->next = NULL;
-        queue->tail = previous;
-        chunk_release(pool, merged_chunk);
+    }
+    uint8_t *start = block->data + block->used;
+    struct moved moved = move_shared(pool, queue, block);
+    if (!extends) {
+        moved.chunk->segments[moved.at] = (struct segment){block, start, rest.len}; /* which has the block's first reference */
+        moved.chunk->end = moved.at + 1;
+        return;
+    }
+    moved.before->len += rest.len;
+    moved.chunk->end = moved.at;
+    if (moved.chunk->end == moved.chunk->first) {
+        drop_last_chunk(pool, queue);
     }
 }
 
