@@ -373,6 +373,7 @@ static struct moved move_shared(struct outq_pool *pool, struct outq *queue, stru
             block_unref(pool, segment->block);
         }
     }
+    TG_ASSERT(moved.chunk != NULL); /* there is a shared segment */
     struct outq_chunk *rest = moved.chunk->next;
     moved.chunk->next = NULL;
     queue->tail = moved.chunk;
@@ -421,6 +422,7 @@ void outq_settle(struct outq_pool *pool, struct outq *queue)
         moved.chunk->end = moved.at + 1;
         return;
     }
+    TG_ASSERT(moved.before != NULL); /* the block that was extended is its */
     moved.before->len += rest.len;
     moved.chunk->end = moved.at;
     if (moved.chunk->end == moved.chunk->first) {
