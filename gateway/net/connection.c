@@ -78,6 +78,9 @@ static size_t write_output(struct connection *connection, bool *blocked)
     size_t written = 0;
 
     *blocked = false;
+    if (output->len == 0) {
+        client_written(connection->client, 0, false); /* all went in the turn before, which only had to stop there */
+    }
     while (output->len > 0 && !*blocked) {
         size_t offered = 0;
         int count = outq_iov(output, iov, IOV_ENTRIES);

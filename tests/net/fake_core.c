@@ -354,6 +354,12 @@ static void answer_pattern(struct client *client, size_t len)
     }
 }
 
+static bool set_send_buffer(struct client *client, int bytes)
+{
+    const struct connection *connection = client->transport;
+    return setsockopt(connection->io.fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) == 0;
+}
+
 static void obey(struct client *client, const char *line)
 {
     char peer[128];
@@ -370,6 +376,8 @@ static void obey(struct client *client, const char *line)
         client->is_paused = true;
         client->ops->pause(client->transport, true);
         add(client->place->broker, FAKE_PAUSES, 1);
+    } else if (strncmp(line, "buffer ", 7) == 0) {
+        answer(client, set_send_buffer(client, atoi(line + 7)) ? "yes" : "no");
     } else if (strcmp(line, "peer") == 0) {
         client->ops->describe(client->transport, peer, sizeof peer);
         answer(client, peer);
@@ -406,6 +414,9 @@ void client_written(struct client *client, size_t sent, bool blocked)
     }
     if (blocked && !client->is_blocked) {
         add(client->place->broker, FAKE_BLOCKED, 1);
+    }
+    if (!blocked && client->is_blocked) {
+        add(client->place->broker, FAKE_UNBLOCKED, 1);
     }
     client->is_blocked = blocked;
 }

@@ -7,6 +7,7 @@
  *      bye TEXT    answer "TEXT\n" and close
  *      close       close, without a word
  *      pause       stop reading until fake_resume()
+ *      buffer N    give the socket a send buffer of N bytes; answer "no" if that is not permitted, else "yes"
  *      peer        answer what the transport describes as the peer
  *
  * What it saw is counted, and a test waits for it with fake_wait_...(): on a condition, never on time.
@@ -23,9 +24,10 @@ struct broker;
 enum fake_count {
     FAKE_CLIENTS, /* there now */
     FAKE_CLIENTS_EVER,
-    FAKE_RECEIVED, /* bytes */
-    FAKE_BLOCKED,  /* times that a transport said it was blocked after it had not been */
-    FAKE_FLUSHES,  /* calls of flush() */
+    FAKE_RECEIVED,  /* bytes */
+    FAKE_BLOCKED,   /* times that a transport said it was blocked after it had not been */
+    FAKE_UNBLOCKED, /* times that it said it was not after it had been */
+    FAKE_FLUSHES,   /* calls of flush() */
     FAKE_PAUSES,
     FAKE_NODELAY,   /* clients whose socket has TCP_NODELAY */
     FAKE_GONE_PEER, /* by enum client_end, in its order */

@@ -188,6 +188,26 @@ START_TEST(does_not_spin_while_a_socket_is_full)
 }
 END_TEST
 
+START_TEST(takes_output_again_after_a_turn_that_wrote_as_much_as_one_may)
+{
+    char answer[4] = "";
+    int fd = socket_connected(port);
+    ck_assert(socket_say(fd, "buffer 16777216\n"));
+    ck_assert_uint_eq(socket_read(fd, answer, 3), 3);
+    if (strcmp(answer, "yes") != 0) {
+        close(fd); /* takes a privilege, without which the socket is full long before */
+        return;
+    }
+    ck_assert(socket_hears(fd, "\n"));
+    ck_assert(socket_say(fd, "send 4194304\n"));
+    ck_assert(fake_wait_at_least(broker, FAKE_UNBLOCKED, 1));
+    check_pattern(fd, 0, 4194304);
+    ck_assert(socket_say(fd, "echo more\n"));
+    ck_assert(socket_hears(fd, "more\n"));
+    close(fd);
+}
+END_TEST
+
 START_TEST(ends_a_connection_whose_output_does_not_move)
 {
     int fd = slow_reader();
@@ -514,6 +534,7 @@ static Suite *suite(void)
     tcase_add_test(bytes, delivers_every_byte_in_order_to_a_reader_that_is_slower);
     tcase_add_test(bytes, serves_others_while_one_reads_nothing);
     tcase_add_test(bytes, does_not_spin_while_a_socket_is_full);
+    tcase_add_test(bytes, takes_output_again_after_a_turn_that_wrote_as_much_as_one_may);
     suite_add_tcase(suite, bytes);
     TCase *stall = tcase_create("stall");
     tcase_add_checked_fixture(stall, start, stop);
