@@ -558,7 +558,8 @@ static void announce(const struct client *client, struct properties *p)
     }
 }
 
-static void send_connack(struct client *client)
+/* @return false if CONNACK does not fit the client's Maximum Packet Size */
+static bool send_connack(struct client *client)
 {
     struct connecting *connecting = client->connecting;
     struct connack connack = {.session_present = connecting->session_present && client->version != MQTT_3_1};
@@ -576,7 +577,7 @@ static void send_connack(struct client *client)
     uint8_t *room = client_append(client, cap);
     if (room == NULL) {
         client_doom(client);
-        return;
+        return true;
     }
     size_t len = connack_encode(room, cap, &connack, (struct bytes){NULL, 0}, client->version);
     if (client->max_packet > 0 && len > client->max_packet) {
@@ -584,10 +585,12 @@ static void send_connack(struct client *client)
         len = connack_encode(room, cap, &connack, (struct bytes){NULL, 0}, client->version);
     }
     if (client->max_packet > 0 && len > client->max_packet) {
-        len = 0; /* [MQTT-3.1.2-24] [MQTT-3.1.2-25] as if it had been sent */
+        client_unappend(client, cap); /* [MQTT-3.1.2-24] */
+        return false;
     }
     client_unappend(client, cap - len);
-    STATS_ADD(&client->place->stats, packets_sent, len > 0);
+    STATS_ADD(&client->place->stats, packets_sent, 1);
+    return true;
 }
 
 static void log_connected(const struct client *client)
@@ -608,8 +611,10 @@ void connecting_finish(struct client *client)
     struct session *session = client->session;
     log_connected(client);
     bool session_present = client->connecting->session_present;
-    if (!client->is_local) {
-        send_connack(client);
+    if (!client->is_local && !send_connack(client)) {
+        /* [MQTT-3.2.0-1] nothing may be sent without it, so there is no connection; nor was there one to have a will */
+        client_end_quietly(client, false, REASON_PACKET_TOO_LARGE, "CONNACK exceeds the client's Maximum Packet Size");
+        return;
     }
     connecting_free(client);
     STATS_ADD(&place->stats, connects_accepted, 1);
