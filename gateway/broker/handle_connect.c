@@ -463,6 +463,14 @@ static bool will_is_allowed(const struct client *client, const struct session *s
                                          session->will->message->retain);
 }
 
+/* True unless SESSION is known to be another user's than the one who connects. */
+static bool is_owner(const struct connecting *connecting, const struct session *session)
+{
+    struct bytes user_name =
+        connecting->identity != NULL ? connecting->identity->user_name : connecting->access.user_name;
+    return session->identity == NULL || bytes_equal(session->identity->user_name, user_name);
+}
+
 void connecting_acquired(struct client *client, struct session *session, bool present, uint8_t reason_code,
                          const char *why)
 {
@@ -472,6 +480,10 @@ void connecting_acquired(struct client *client, struct session *session, bool pr
     if (session == NULL) {
         client_close(client, reason_code, why);
         return;
+    }
+    if (present && !is_owner(connecting, session)) {
+        session_reset(place, session); /* who knows a client id does not get what waits for its owner */
+        present = false;
     }
     const struct connect *c = &connecting->connect;
     session_attach(place, session, client);
