@@ -248,7 +248,7 @@ void harness_start(struct harness *h)
     harness_run(h);
 }
 
-void harness_free(struct harness *h)
+void harness_restart(struct harness *h)
 {
     for (struct tc *c = h->clients; c != NULL; c = c->next) {
         tc_hang_up(c);
@@ -263,7 +263,13 @@ void harness_free(struct harness *h)
     }
     tg_rcu_barrier();
     broker_free(h->broker);
+    h->broker = NULL;
     tg_rcu_barrier();
+}
+
+void harness_free(struct harness *h)
+{
+    harness_restart(h);
     store_free(&h->store.store);
     config_free(h->config);
     free(h);

@@ -76,6 +76,9 @@ struct harness *harness_new(unsigned places);
 /** End all connections and the broker, and free everything. */
 void harness_free(struct harness *h);
 
+/** End all connections and the broker; the configuration may be changed before the next client comes. */
+void harness_restart(struct harness *h);
+
 /** Start the broker now, not with the first client. */
 void harness_start(struct harness *h);
 

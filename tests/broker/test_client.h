@@ -176,6 +176,8 @@ const struct publish *tc_expect_any_publish_(struct tc *c);
 const struct ack *tc_expect_ack_(struct tc *c, enum packet_type type, uint16_t packet_id, uint8_t reason_code);
 /** An acknowledgement whose reason code is below 0x80. */
 const struct ack *tc_expect_success_(struct tc *c, enum packet_type type, uint16_t packet_id);
+/** An acknowledgement with any reason code. */
+const struct ack *tc_expect_any_ack_(struct tc *c, enum packet_type type, uint16_t packet_id);
 /** CODES: a packet spec. */
 const struct suback *tc_expect_suback_(struct tc *c, enum packet_type type, uint16_t packet_id, const char *codes);
 /** Any SUBACK that answers the request PACKET_ID. */
@@ -194,6 +196,7 @@ void tc_expect_nothing_(struct tc *c);
 #define tc_receive(...)            TC_AT(tc_receive_(__VA_ARGS__))
 #define tc_expect_any_publish(...) TC_AT(tc_expect_any_publish_(__VA_ARGS__))
 #define tc_expect_ack(...)         TC_AT(tc_expect_ack_(__VA_ARGS__))
+#define tc_expect_any_ack(...)     TC_AT(tc_expect_any_ack_(__VA_ARGS__))
 #define tc_expect_puback(c, id)    TC_AT(tc_expect_success_((c), PACKET_PUBACK, (id)))
 #define tc_expect_pubrec(c, id)    TC_AT(tc_expect_success_((c), PACKET_PUBREC, (id)))
 #define tc_expect_pubrel(c, id)    TC_AT(tc_expect_success_((c), PACKET_PUBREL, (id)))

@@ -101,3 +101,11 @@ tests_conformance_test_will_5_LDADD = $(conformance_libs)
 check_PROGRAMS += tests/conformance/test_qos_5
 tests_conformance_test_qos_5_SOURCES = tests/conformance/test_qos_5.c $(conformance_main)
 tests_conformance_test_qos_5_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/broker/test_pitfalls_limits
+tests_broker_test_pitfalls_limits_SOURCES = tests/broker/test_pitfalls_limits.c $(conformance_main)
+tests_broker_test_pitfalls_limits_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/broker/test_pitfalls_sessions
+tests_broker_test_pitfalls_sessions_SOURCES = tests/broker/test_pitfalls_sessions.c $(conformance_main)
+tests_broker_test_pitfalls_sessions_LDADD = $(conformance_libs)
