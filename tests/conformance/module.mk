@@ -86,10 +86,6 @@ check_PROGRAMS += tests/conformance/test_connect_5
 tests_conformance_test_connect_5_SOURCES = tests/conformance/test_connect_5.c $(conformance_main)
 tests_conformance_test_connect_5_LDADD = $(conformance_libs)
 
-check_PROGRAMS += tests/conformance/test_delivery_5
-tests_conformance_test_delivery_5_SOURCES = tests/conformance/test_delivery_5.c $(conformance_main)
-tests_conformance_test_delivery_5_LDADD = $(conformance_libs)
-
 check_PROGRAMS += tests/conformance/test_publish_5
 tests_conformance_test_publish_5_SOURCES = tests/conformance/test_publish_5.c $(conformance_main)
 tests_conformance_test_publish_5_LDADD = $(conformance_libs)

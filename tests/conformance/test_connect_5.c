@@ -133,7 +133,7 @@ CONFORMANCE_TEST(mqtt_3_1_2_22_what_the_server_sends_is_no_sign_of_life)
 CONFORMANCE_TEST(mqtt_3_1_2_22_keep_alive_0_never_closes)
 {
     struct tc *c = tc_connect(h, "c", MQTT_5_0);
-    harness_advance(h, UINT64_C(1000) * 3600 * 24 * 30);
+    harness_jump(h, UINT64_C(1000) * 3600 * 24 * 30);
     tc_expect_nothing(c);
     tc_expect_alive(c);
 }
