@@ -57,3 +57,7 @@ check_PROGRAMS += tests/broker/test_rules_memory
 tests_broker_test_rules_memory_SOURCES = tests/broker/test_rules_memory.c $(rules_sources) $(malloc_fail_sources)
 tests_broker_test_rules_memory_LDFLAGS = $(malloc_fail_ldflags)
 tests_broker_test_rules_memory_LDADD = $(rules_libs)
+
+check_PROGRAMS += tests/broker/test_threads
+tests_broker_test_threads_SOURCES = tests/broker/test_threads.c
+tests_broker_test_threads_LDADD = $(rules_libs)
