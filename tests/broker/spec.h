@@ -30,7 +30,7 @@ struct spec_bytes {
 struct spec_bytes spec_encode(const char *text);
 
 /** The same after printf. */
-struct spec_bytes spec_vencode(const char *format, va_list arguments);
+struct spec_bytes spec_vencode(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
 static inline struct bytes spec_view(struct spec_bytes b)
 {
