@@ -26,6 +26,17 @@ CONFORMANCE_TEST(mqtt311_3_14_1_1_disconnect_with_reserved_bits_is_none)
     }
 }
 
+CONFORMANCE_TEST(mqtt311_3_14_4_3_disconnect_with_a_body_is_none)
+{
+    struct tc *w = v311_connect(h, "w");
+    tc_subscribe(w, "will", 0);
+    struct tc *c =
+        tc_connect_with(h, .id = "c", .version = MQTT_3_1_1, .will = {.topic = "will", .payload = "malformed"});
+    tc_send_spec(c, "e0{00 00}"); /* 5.0 allows this */
+    tc_expect_closed(c);
+    tc_receive(w, "will", "malformed", 0);
+}
+
 CONFORMANCE_TEST(mqtt311_3_14_4_1_server_closes_behind_disconnect_and_does_nothing_that_follows)
 {
     struct tc *w = v311_connect(h, "w");

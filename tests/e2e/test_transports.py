@@ -18,12 +18,14 @@ VIAS = ("tcp", "ipv6", "unix")
 class Transports(harness.Case):
     options = {"ipv6": True, "unix": True}
 
-    def test_delivers_between_all_transports(self):
-        subs = {via: self.keep(tools.Subscriber(self.server, "-t", self.name(), "-q", "2", via=via)) for via in VIAS}
-        for via in VIAS:
-            tools.publish(self.server, "-t", self.name(), "-q", "2", "-m", "over " + via, via=via)
-        for sub in subs.values():
-            self.assertEqual(sub.take(3), ["over " + via for via in VIAS])
+    def test_delivers_between_all_transports_mqtt_4_2_0_1_mqtt311_7_1_1_1(self):
+        for version in ("mqttv31", "mqttv311", "mqttv5"):
+            options = ("-V", version, "-t", self.name() + "/" + version, "-q", "2")
+            subs = [self.keep(tools.Subscriber(self.server, *options, via=via)) for via in VIAS]
+            for via in VIAS:
+                tools.publish(self.server, *options, "-m", "over " + via, via=via)
+            for sub in subs:
+                self.assertEqual(sub.take(3), ["over " + via for via in VIAS])
 
     def test_carries_large_payloads_over_a_unix_socket(self):
         payload = b"0123456789abcdef" * 65536
