@@ -159,6 +159,22 @@ struct message *place_retained(struct place *place, struct bytes topic)
     return retained_get(place->broker->retained, topic, place->now_ms);
 }
 
+struct retained *place_retained_values(struct place *place)
+{
+    return place->broker->retained;
+}
+
+bool place_may_read(struct place *place, const struct access_identity *identity, struct bytes topic)
+{
+    struct access *access = place->broker->access;
+    return access->allows_all || access->provider->may_read(access, identity, topic);
+}
+
+unsigned place_index(const struct place *place)
+{
+    return place->index;
+}
+
 uint64_t place_now_ms(const struct place *place)
 {
     return place->now_ms;

@@ -17,6 +17,7 @@ struct access_identity;
 struct message;
 struct place;
 struct publication;
+struct retained;
 
 struct place_publication { /* all of it borrowed for the call */
     struct bytes topic;      /* checked: any bytes will do */
@@ -56,6 +57,15 @@ void place_await_cancel(struct place *place, struct place_wait *wait);
 
 /** The retained value of TOPIC; returns owned (message_unref()), NULL: none. It is not checked whether anybody may read it. */
 struct message *place_retained(struct place *place, struct bytes topic);
+
+/** The retained values of all places, for walks (retained.h). */
+struct retained *place_retained_values(struct place *place);
+
+/** True if IDENTITY (NULL: anonymous) may read TOPIC. */
+bool place_may_read(struct place *place, const struct access_identity *identity, struct bytes topic);
+
+/** Its number among the broker's places. */
+unsigned place_index(const struct place *place);
 
 /** Monotonic and wall-clock ms of this turn. */
 uint64_t place_now_ms(const struct place *place);

@@ -1,0 +1,279 @@
+/* The shapes that scripts for other brokers speak: POST /api/v5/publish and .../bulk, GET /retainedMessage/TOPIC. Same checks, same rights, same
+ * delivery as everywhere; only the answers look different. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "gateway/broker/message.h"
+#include "gateway/broker/place_publish.h"
+#include "protocol/property.h"
+#include "protocol/reason.h"
+#include "protocol/topic.h"
+#include "web/base64.h"
+#include "web/http.h"
+#include "web/message_source.h"
+#include "web/publish_status.h"
+#include "web/topics.h"
+
+/* An answer that waits for the store. */
+struct compat {
+    struct place_wait wait;
+    struct http_request *request;
+    struct place *place;
+    json_t *answer; /* owned */
+    unsigned status;
+};
+
+static void on_stored(struct place_wait *wait)
+{
+    struct compat *compat = (struct compat *)wait;
+    json_t *answer = compat->answer;
+    compat->answer = NULL;
+    http_reply_json(compat->request, compat->status, answer);
+    free(compat);
+}
+
+static void on_gone(void *arg)
+{
+    struct compat *compat = arg;
+    place_await_cancel(compat->place, &compat->wait);
+    json_decref(compat->answer);
+    free(compat);
+}
+
+/* Answer with STATUS and ANSWER (taken) once TICKET is done. */
+static void reply_when_stored(struct http_request *request, struct store_ticket ticket, unsigned status, json_t *answer)
+{
+    struct compat *compat = calloc(1, sizeof(*compat));
+    if (compat == NULL || answer == NULL) {
+        json_decref(answer);
+        free(compat);
+        http_problem(request, 503, "out of memory");
+        return;
+    }
+    compat->wait.done = on_stored;
+    compat->request = request;
+    compat->place = http_place(request);
+    compat->answer = answer;
+    compat->status = status;
+    http_hold(request, on_gone, compat);
+    place_await(compat->place, &compat->wait, ticket);
+}
+
+static json_t *code_answer(const char *code, const char *message)
+{
+    return json_pack("{s:s, s:s}", "code", code, "message", message);
+}
+
+static json_t *reason_answer(int reason_code, const char *message)
+{
+    return json_pack("{s:i, s:s}", "reason_code", reason_code, "message", message);
+}
+
+/* --- one message ------------------------------------------------------------------------------------------------------------ */
+
+/* What is wrong with an item. STATUS is set. @return owned */
+static json_t *fault_answer(const struct message_fault *fault, unsigned *status)
+{
+    *status = 400;
+    if (fault->is_base64) {
+        return reason_answer(REASON_IMPLEMENTATION_SPECIFIC_ERROR, "invalid_base64_payload");
+    }
+    return json_pack("{s:s, s:s, s:s*}", "code", "BAD_REQUEST", "message", fault->text, "field", fault->field);
+}
+
+/* Read OBJECT and check what can be checked without publishing. @return NULL if it is fine, else the answer, with *STATUS */
+static json_t *read_item(struct http_request *request, const json_t *object, struct place_publication *message,
+                         unsigned *status)
+{
+    static const struct message_json_names names = {.json_payload = false};
+    struct message_fault fault;
+    if (!message_of_json(request, object, &names, message, &fault)) {
+        return fault_answer(&fault, status);
+    }
+    *status = 400;
+    return topic_name_is_valid(message->topic) ? NULL
+                                               : reason_answer(REASON_TOPIC_NAME_INVALID, "topic_name_invalid");
+}
+
+/* Publish MESSAGE. @return the item's answer, with *STATUS; owned, NULL without memory */
+static json_t *publish_item(struct http_request *request, const struct place_publication *message, unsigned *status,
+                            struct store_ticket *last)
+{
+    struct place_published result = place_publish(http_place(request), message);
+    char id[PUBLISH_ID_BYTES];
+    switch (result.reason_code) {
+    case REASON_SUCCESS:
+        break;
+    case REASON_NOT_AUTHORIZED:
+        *status = 403;
+        return code_answer("FORBIDDEN", result.why);
+    case REASON_TOPIC_NAME_INVALID:
+        *status = 400;
+        return reason_answer(REASON_TOPIC_NAME_INVALID, "topic_name_invalid");
+    case REASON_PACKET_TOO_LARGE:
+        *status = 400;
+        return reason_answer(REASON_QUOTA_EXCEEDED, "packet_too_large");
+    default:
+        *status = 503;
+        return reason_answer(REASON_IMPLEMENTATION_SPECIFIC_ERROR, "failed_to_dispatch");
+    }
+    if (result.ticket.number > 0) {
+        *last = result.ticket;
+    }
+    if (!result.matched) {
+        *status = 202;
+        return reason_answer(REASON_NO_MATCHING_SUBSCRIBERS, "no_matching_subscribers");
+    }
+    *status = 200;
+    publish_id(id);
+    return json_pack("{s:s}", "id", id);
+}
+
+/* The body as JSON. @return owned; NULL: REQUEST has been answered */
+static json_t *parse(struct http_request *request)
+{
+    struct bytes type = http_header(request, "content-type");
+    struct bytes body = http_body(request);
+    static const char json_type[] = "application/json";
+    if (type.len < sizeof(json_type) - 1 || memcmp(type.data, json_type, sizeof(json_type) - 1) != 0) {
+        http_reply_json(request, 415, code_answer("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json"));
+        return NULL;
+    }
+    json_error_t error;
+    json_t *value = json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (value == NULL) {
+        http_reply_json(request, 400, code_answer("BAD_REQUEST", error.text));
+    }
+    return value;
+}
+
+void compat_publish(struct http_request *request)
+{
+    struct place_publication message;
+    struct store_ticket ticket = {0, 0};
+    unsigned status;
+    json_t *object = parse(request);
+    if (object == NULL) {
+        return;
+    }
+    json_t *answer = read_item(request, object, &message, &status);
+    if (answer == NULL) {
+        answer = publish_item(request, &message, &status, &ticket);
+    }
+    reply_when_stored(request, ticket, status, answer);
+    json_decref(object);
+}
+
+/* --- bulk -------------------------------------------------------------------------------------------------------------------- */
+
+/* One bad item: nothing is published. @return true if all are fine, with their messages; else REQUEST has been answered */
+static bool read_all(struct http_request *request, const json_t *items, struct place_publication *messages)
+{
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        unsigned status;
+        json_t *fault = read_item(request, json_array_get(items, i), &messages[i], &status);
+        if (fault != NULL) {
+            http_reply_json(request, status, fault);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void publish_all(struct http_request *request, const struct place_publication *messages, size_t count)
+{
+    struct store_ticket ticket = {0, 0};
+    unsigned worst = 200;
+    json_t *answers = json_array();
+    for (size_t i = 0; answers != NULL && i < count; i++) {
+        unsigned status;
+        json_t *answer = publish_item(request, &messages[i], &status, &ticket);
+        if (status >= 400) {
+            worst = 503;
+        } else if (status == 202 && worst == 200) {
+            worst = 202;
+        }
+        if (json_array_append_new(answers, answer) != 0) {
+            json_decref(answers);
+            answers = NULL;
+        }
+    }
+    reply_when_stored(request, ticket, worst, answers);
+}
+
+void compat_publish_bulk(struct http_request *request)
+{
+    json_t *items = parse(request);
+    if (items == NULL) {
+        return;
+    }
+    size_t count = json_array_size(items);
+    struct place_publication *messages = count > 0 ? http_alloc(request, count * sizeof(*messages)) : NULL;
+    if (!json_is_array(items) || count == 0) {
+        http_reply_json(request, 400, code_answer("BAD_REQUEST", "the body must be an array of at least one message"));
+    } else if (messages == NULL) {
+        http_problem(request, 503, "out of memory");
+    } else if (read_all(request, items, messages)) {
+        publish_all(request, messages, count);
+    }
+    json_decref(items);
+}
+
+/* --- retained ---------------------------------------------------------------------------------------------------------------- */
+
+/* User properties as that shape has them: an array of objects of one member each. */
+static json_t *user_array(const struct message *message)
+{
+    json_t *array = json_array();
+    struct bytes cursor = message_properties(message);
+    struct property_entry entry;
+    while (array != NULL && properties_next(&cursor, &entry)) {
+        if (entry.id != PROPERTY_USER_PROPERTY) {
+            continue;
+        }
+        char *key = strndup((const char *)entry.name.data, entry.name.len);
+        json_t *object = json_object();
+        if (key == NULL ||
+            json_object_set_new(object, key, json_stringn((const char *)entry.value.data, entry.value.len)) != 0 ||
+            json_array_append(array, object) != 0) {
+            json_decref(array);
+            array = NULL;
+        }
+        free(key);
+        json_decref(object);
+    }
+    return array;
+}
+
+void compat_retained(struct http_request *request)
+{
+    struct bytes topic = message_topic_of(request);
+    struct place *place = http_place(request);
+    if (!topic_name_is_valid(topic)) {
+        http_reply_json(request, 400, code_answer("BAD_REQUEST", "topic name is not valid"));
+        return;
+    }
+    if (!place_may_read(place, NULL, topic)) {
+        http_reply_json(request, 403, code_answer("FORBIDDEN", "not allowed to read this topic"));
+        return;
+    }
+    struct message *message = place_retained(place, topic);
+    if (message == NULL) {
+        http_reply_json(request, 404, code_answer("NOT_FOUND", "nothing is retained for this topic"));
+        return;
+    }
+    struct bytes payload = message_payload(message);
+    char *encoded = malloc(base64_encoded_size(payload.len));
+    json_t *answer = NULL;
+    if (encoded != NULL) {
+        (void)base64_encode(payload, encoded);
+        answer = json_pack("{s:s%, s:s, s:i, s:I, s:o?}", "topic", (const char *)topic.data, topic.len, "payload",
+                           encoded, "qos", message->qos, "lastModifiedTime", (json_int_t)message->stored_ms,
+                           "userProperties", user_array(message));
+    }
+    free(encoded);
+    message_unref(message);
+    http_reply_json(request, 200, answer);
+}

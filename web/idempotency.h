@@ -1,0 +1,42 @@
+/**
+ * Idempotency-Key: a request that is repeated with the same key gets the answer of the first, and takes no effect. The key belongs to
+ * who asks and what for: peer identity, method and path; a key that comes again with other content is refused with 422.
+ *
+ * One table for all workers, bounded by count and age. A repetition that comes while the first is still being worked on waits for it, on
+ * whichever worker.
+ */
+#ifndef WEB_IDEMPOTENCY_H
+#define WEB_IDEMPOTENCY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_request;
+struct idempotency;
+
+#define IDEMPOTENCY_KEYS_MAX  10000u   /* remembered; the oldest goes first */
+#define IDEMPOTENCY_AGE_MS    3600000u /* how long an answer is remembered */
+#define IDEMPOTENCY_KEY_BYTES 255u     /* a longer key is refused with 400 */
+
+/**
+ * Look at REQUEST's key.
+ *
+ * @param out  owned by the caller: the entry that idempotency_reply() or idempotency_drop() takes; NULL if there is no key
+ * @return true: go on; false: REQUEST has been answered, or will be
+ */
+bool idempotency_begin(struct http_request *request, struct idempotency **out) __attribute__((warn_unused_result));
+
+/**
+ * Answer REQUEST with STATUS and LEN bytes of JSON at BODY, and remember that for ENTRY (taken; NULL: nothing to remember). An
+ * answer of 500 and above is not remembered: those who wait for it get it, who comes later begins anew.
+ */
+void idempotency_reply(struct http_request *request, struct idempotency *entry, unsigned status, const char *type,
+                       const void *body, size_t len);
+
+/** REQUEST has gone without an answer: what is done is done, but nobody knows what to say. Takes ENTRY; NULL is a no-op. PLACE: the
+ * request's. */
+struct place;
+void idempotency_drop(struct place *place, struct idempotency *entry);
+
+#endif

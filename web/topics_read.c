@@ -1,0 +1,335 @@
+/* GET /topics/...: retained values as resources, and lists of them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "gateway/broker/message.h"
+#include "gateway/broker/place_publish.h"
+#include "gateway/broker/publication.h"
+#include "gateway/broker/retained.h"
+#include "protocol/property.h"
+#include "protocol/topic.h"
+#include "web/http.h"
+#include "web/message_json.h"
+#include "web/message_source.h"
+#include "web/topics.h"
+
+#define LIST_SLICE        64u    /* values looked at before others have their turn */
+#define LIST_LIMIT_MAX    100000u
+#define LIST_LIMIT        1000u  /* without a limit of the caller's */
+
+/* --- one value ------------------------------------------------------------------------------------------------------------- */
+
+/* The value's ETag, quotes included. Versions begin anew with the process, times do not. */
+static void etag_of(const struct message *message, char out[48])
+{
+    (void)snprintf(out, 48, "\"%llx-%llx\"", (unsigned long long)message->stored_ms,
+                   (unsigned long long)message->version);
+}
+
+/* True if the list of ETags in TEXT holds ETAG, or is a star. */
+static bool etag_matches(struct bytes text, const char *etag)
+{
+    size_t etag_len = strlen(etag);
+    if (text.data == NULL) {
+        return false;
+    }
+    if (text.len == 1 && text.data[0] == '*') {
+        return true;
+    }
+    return memmem(text.data, text.len, etag, etag_len) != NULL;
+}
+
+static void add_last_modified(struct http_request *request, uint64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm utc;
+    char text[64];
+    if (gmtime_r(&seconds, &utc) != NULL && strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &utc) > 0) {
+        http_add_header(request, "Last-Modified", text);
+    }
+}
+
+/* A value of a header made of bytes that anybody may have sent: what is not printable ASCII, and '%', is percent-encoded. */
+static void add_escaped(struct http_request *request, const char *name, struct bytes first, struct bytes second,
+                        bool has_second)
+{
+    char text[1024];
+    size_t len = 0;
+    const struct bytes parts[] = {first, second};
+    for (size_t p = 0; p < (has_second ? 2u : 1u); p++) {
+        if (p == 1 && len + 2 < sizeof(text)) {
+            text[len++] = '=';
+        }
+        for (size_t i = 0; i < parts[p].len; i++) {
+            uint8_t c = parts[p].data[i];
+            bool plain = c > 0x20 && c < 0x7F && c != '%' && !(p == 0 && has_second && c == '=');
+            if (len + 4 > sizeof(text)) {
+                return; /* too long for a header: it is in the JSON forms */
+            }
+            if (plain || (c == ' ' && i > 0 && i + 1 < parts[p].len)) {
+                text[len++] = (char)c;
+            } else {
+                len += (size_t)snprintf(text + len, sizeof(text) - len, "%%%02X", c);
+            }
+        }
+    }
+    text[len] = '\0';
+    http_add_header(request, name, text);
+}
+
+static void add_properties(struct http_request *request, const struct message *message, struct bytes *content_type,
+                           bool *is_text)
+{
+    struct bytes cursor = message_properties(message);
+    struct property_entry entry;
+    while (properties_next(&cursor, &entry)) {
+        switch (entry.id) {
+        case PROPERTY_CONTENT_TYPE:
+            *content_type = entry.value;
+            break;
+        case PROPERTY_PAYLOAD_FORMAT_INDICATOR:
+            *is_text = entry.number == 1;
+            break;
+        case PROPERTY_USER_PROPERTY:
+            add_escaped(request, "X-MQTT-User-Property", entry.name, entry.value, true);
+            break;
+        case PROPERTY_RESPONSE_TOPIC:
+            add_escaped(request, "X-MQTT-Response-Topic", entry.value, entry.value, false);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* A media type that may be sent as a header; else NULL. */
+static const char *safe_type(struct http_request *request, struct bytes type)
+{
+    if (type.len == 0 || type.len > 255) {
+        return NULL;
+    }
+    for (size_t i = 0; i < type.len; i++) {
+        if (type.data[i] < 0x20 || type.data[i] > 0x7E) {
+            return NULL;
+        }
+    }
+    char *copy = http_alloc(request, type.len + 1);
+    if (copy != NULL) {
+        memcpy(copy, type.data, type.len);
+        copy[type.len] = '\0';
+    }
+    return copy;
+}
+
+/* The value of REQUEST's topic, or NULL: then it has been answered. */
+static struct message *find(struct http_request *request)
+{
+    struct bytes topic = message_topic_of(request);
+    struct place *place = http_place(request);
+    if (!topic_name_is_valid(topic)) {
+        http_problem(request, 400, "this is not a valid topic name");
+        return NULL;
+    }
+    if (!place_may_read(place, NULL, topic)) {
+        http_problem(request, 403, "not allowed to read this topic");
+        return NULL;
+    }
+    struct message *message = place_retained(place, topic);
+    if (message == NULL) {
+        http_problem(request, 404, "nothing is retained for this topic");
+    }
+    return message;
+}
+
+void topics_get(struct http_request *request)
+{
+    if (message_topic_of(request).len == 0 && http_query(request, "filter").data != NULL) {
+        topics_list(request);
+        return;
+    }
+    struct message *message = find(request);
+    if (message == NULL) {
+        return;
+    }
+    char etag[48];
+    etag_of(message, etag);
+    http_add_header(request, "ETag", etag);
+    http_add_header(request, "Cache-Control", "no-cache");
+    add_last_modified(request, message->stored_ms);
+    if (etag_matches(http_header(request, "if-none-match"), etag)) {
+        http_reply(request, 304, NULL, NULL, 0);
+        message_unref(message);
+        return;
+    }
+    struct bytes content_type = {NULL, 0};
+    bool is_text = false;
+    add_properties(request, message, &content_type, &is_text);
+    http_add_header_f(request, "X-MQTT-QoS", "%u", message->qos);
+    if (message->expires_ms != MESSAGE_NEVER_EXPIRES) {
+        http_add_header_f(request, "X-MQTT-Message-Expiry", "%u",
+                          publication_remaining_s(message->expires_ms, http_now_ms(request)));
+    }
+    /* Whoever may publish chooses these bytes: they must not act as a page of this origin. */
+    http_add_header(request, "Content-Security-Policy", "sandbox; default-src 'none'");
+    const char *type = safe_type(request, content_type);
+    if (type == NULL) {
+        type = is_text ? "text/plain; charset=utf-8" : "application/octet-stream";
+    }
+    struct bytes payload = message_payload(message);
+    http_reply(request, 200, type, payload.data, payload.len);
+    message_unref(message);
+}
+
+/* --- lists -------------------------------------------------------------------------------------------------------------------- */
+
+/* A list under way. */
+struct list {
+    struct http_request *request;
+    struct retained *retained;
+    struct retained_cursor cursor;
+    uint64_t left;      /* of the caller's limit */
+    char *line;         /* owned: lines that are being sent */
+    size_t line_len;
+    size_t line_at;
+    struct message *values[LIST_SLICE]; /* scratch */
+};
+
+static void list_free(struct list *list)
+{
+    retained_cursor_fini(&list->cursor);
+    free(list->line);
+    free(list);
+}
+
+static void on_list_gone(void *arg)
+{
+    list_free(arg);
+}
+
+/* Send what is left of the line. @return false: no room, or the stream is broken */
+static bool send_line(struct list *list)
+{
+    while (list->line_at < list->line_len) {
+        size_t room = http_stream_room(list->request);
+        size_t len = list->line_len - list->line_at;
+        if (room == 0) {
+            return false;
+        }
+        len = len < room ? len : room;
+        if (!http_stream_write(list->request, list->line + list->line_at, len)) {
+            return false;
+        }
+        list->line_at += len;
+    }
+    free(list->line);
+    list->line = NULL;
+    list->line_len = 0;
+    list->line_at = 0;
+    return true;
+}
+
+/* Make the next slice of values one run of lines. @return false at the end */
+static bool next_lines(struct list *list)
+{
+    struct place *place = http_place(list->request);
+    size_t max = list->left < LIST_SLICE ? (size_t)list->left : LIST_SLICE;
+    while (max > 0 && !list->cursor.done) {
+        size_t count = retained_cursor_next(list->retained, &list->cursor, http_now_ms(list->request), list->values, max);
+        size_t used = 0;
+        for (size_t i = 0; i < count; i++) {
+            struct message *message = list->values[i];
+            if (place_may_read(place, NULL, message_topic(message))) {
+                used += message_json_append(message, http_now_ms(list->request), &list->line, &list->line_len);
+            }
+            message_unref(message);
+        }
+        list->left -= used;
+        if (list->line_len > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Send as much as the stream takes. LIST may be gone afterwards. */
+static void go_on(struct list *list)
+{
+    for (;;) {
+        if (!send_line(list)) {
+            return; /* writable() or gone() follows */
+        }
+        if (!next_lines(list)) {
+            http_stream_end(list->request);
+            list_free(list);
+            return;
+        }
+    }
+}
+
+static void on_list_writable(void *arg)
+{
+    go_on(arg);
+}
+
+static const struct http_stream_ops list_ops = {.writable = on_list_writable, .gone = on_list_gone};
+
+/* cursor=TOPIC: go on behind that topic, which a line before ended with. @return false: REQUEST has been answered */
+static bool list_resume(struct http_request *request, struct list *list)
+{
+    struct bytes topic = http_query(request, "cursor");
+    if (topic.data == NULL) {
+        return true;
+    }
+    if (!topic_name_is_valid(topic)) {
+        http_problem(request, 400, "cursor must be the topic of the last line received");
+        return false;
+    }
+    struct message *position = message_new(topic.len, 0, 0);
+    if (position == NULL) {
+        http_problem(request, 503, "out of memory");
+        return false;
+    }
+    memcpy(position->bytes, topic.data, topic.len);
+    retained_cursor_put_back(list->retained, &list->cursor, position);
+    message_unref(position);
+    return true;
+}
+
+void topics_list(struct http_request *request)
+{
+    struct bytes filter = http_query(request, "filter");
+    struct topic_filter parsed;
+    uint64_t limit = LIST_LIMIT;
+    if (filter.data == NULL) {
+        http_problem(request, 400, "query parameter filter is missing");
+        return;
+    }
+    if (!topic_filter_parse(filter, &parsed) || parsed.share_name.len > 0) {
+        http_problem(request, 400, "filter is not a valid topic filter");
+        return;
+    }
+    if (!http_query_number(request, "limit", 1, LIST_LIMIT_MAX, &limit)) {
+        return;
+    }
+    struct list *list = calloc(1, sizeof(*list));
+    struct retained *retained = place_retained_values(http_place(request));
+    if (list == NULL || retained_cursor_init(&list->cursor, filter, retained_stamp(retained)) != TG_OK) {
+        free(list);
+        http_problem(request, 503, "out of memory");
+        return;
+    }
+    list->request = request;
+    list->retained = retained;
+    list->left = limit;
+    if (!list_resume(request, list)) {
+        list_free(list);
+        return;
+    }
+    if (!http_stream_begin(request, 200, "application/x-ndjson", &list_ops, list)) {
+        list_free(list);
+        return;
+    }
+    go_on(list);
+}
