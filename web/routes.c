@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "web/health.h"
+#include "web/topics.h"
 #include "web/ws.h"
 
 static const struct http_outcome alive_outcomes[] = {
@@ -28,7 +29,131 @@ static const struct http_outcome websocket_outcomes[] = {
     {0, NULL, NULL},
 };
 
+/* --- topics ---------------------------------------------------------------------------------------------------------------- */
+
+#define STRING  "{\"type\":\"string\"}"
+#define SECONDS "{\"type\":\"integer\",\"minimum\":0,\"maximum\":4294967295}"
+#define QOS     "{\"type\":\"integer\",\"minimum\":0,\"maximum\":2}"
+#define BOOLEAN "{\"type\":\"boolean\"}"
+#define STRINGS "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"
+
+#define TOPIC_PARAM                                                                                                    \
+    {"topic", "query", STRING, "The topic, exactly: for topics whose bytes a path cannot carry.", false}
+
+static const struct http_param publish_params[] = {
+    TOPIC_PARAM,
+    {"qos", "query", QOS, "Quality of service of the message; 0 by default.", false},
+    {"retain", "query", BOOLEAN, "Keep the message as the topic's retained value.", false},
+    {"contentType", "query", STRING, "MQTT content type; by default the request's own Content-Type.", false},
+    {"responseTopic", "query", STRING, "Topic that a reply is wanted on.", false},
+    {"messageExpiry", "query", SECONDS, "Seconds after which the message is worth nothing.", false},
+    {"correlationData", "query", STRING, "Correlation data, in base64.", false},
+    {"userProperty", "query", STRINGS, "A user property NAME:VALUE; may be repeated.", false},
+    {"x-amz-mqtt5-user-properties", "header", STRING, "User properties: a JSON array of objects, in base64.", false},
+    {"x-amz-mqtt5-payload-format-indicator", "header", STRING, "UTF8_DATA or UNSPECIFIED_BYTES.", false},
+    {"x-amz-mqtt5-correlation-data", "header", STRING, "Correlation data, in base64.", false},
+    {"Idempotency-Key", "header", STRING, "A request repeated with the same key gets the first answer and publishes nothing.",
+     false},
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static const struct http_param topic_params[] = {
+    TOPIC_PARAM,
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static const struct http_param read_params[] = {
+    TOPIC_PARAM,
+    {"filter", "query", STRING, "Without a topic: list the retained messages under this topic filter.", false},
+    {"limit", "query", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":100000}", "Lines of the list; 1000 by default.",
+     false},
+    {"cursor", "query", STRING, "Topic of the last line received: the list goes on behind it.", false},
+    {"If-None-Match", "header", STRING, "ETags that the caller has: 304 if the value is one of them.", false},
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static const struct http_param key_params[] = {
+    {"Idempotency-Key", "header", STRING, "A request repeated with the same key gets the first answer and publishes nothing.",
+     false},
+    {NULL, NULL, NULL, NULL, false},
+};
+
+#define REFUSALS                                                                                                       \
+    {400, "application/problem+json", "The topic, or a parameter, is not valid."},                                     \
+        {403, "application/problem+json", "The caller may not do this."},                                              \
+        {413, "application/problem+json", "The message is larger than the broker takes."},                             \
+        {422, "application/problem+json", "The broker does not take this QoS, retained messages, or this payload."},   \
+    {                                                                                                                  \
+        507, "application/problem+json", "There is no room for the message; try again later."                          \
+    }
+
+static const struct http_outcome publish_outcomes[] = {
+    {200, "application/json", "The message was taken: {\"id\": ..., \"matched\": true or false}."},
+    {202, "application/json", "The message was taken, but nobody is subscribed and it is not retained."},
+    REFUSALS,
+    {0, NULL, NULL},
+};
+
+static const struct http_outcome delete_outcomes[] = {
+    {204, NULL, "The retained value is gone."},
+    {404, "application/problem+json", "Nothing was retained for this topic."},
+    REFUSALS,
+    {0, NULL, NULL},
+};
+
+static const struct http_outcome read_outcomes[] = {
+    {200, "*/*", "The value, with its own content type; or with filter, one JSON object a line (application/x-ndjson)."},
+    {304, NULL, "The caller has this value already."},
+    {400, "application/problem+json", "The topic or filter is not valid."},
+    {403, "application/problem+json", "The caller may not read this topic."},
+    {404, "application/problem+json", "Nothing is retained for this topic."},
+    {0, NULL, NULL},
+};
+
+static const struct http_outcome bulk_outcomes[] = {
+    {200, "application/json", "The items' results, in order: {\"status\": ..., \"id\": ..., \"matched\": ...} or a detail."},
+    {400, "application/problem+json", "The body is not JSON."},
+    {415, "application/problem+json", "The body is neither application/json nor application/x-ndjson."},
+    {422, "application/json", "No item was taken; or there are none, or too many."},
+    {0, NULL, NULL},
+};
+
+static const struct http_outcome compat_outcomes[] = {
+    {200, "application/json", "{\"id\": ...}: somebody is subscribed; of bulk, an array of these."},
+    {202, "application/json", "{\"reason_code\": 16, ...}: nobody is subscribed."},
+    {400, "application/json", "The message is not valid; of bulk, nothing was published."},
+    {403, "application/json", "The caller may not publish this."},
+    {415, "application/json", "The body is not application/json."},
+    {503, "application/json", "{\"reason_code\": 131, ...}: the message was not taken."},
+    {0, NULL, NULL},
+};
+
+static const struct http_outcome compat_retained_outcomes[] = {
+    {200, "application/json", "{\"topic\", \"payload\": base64, \"qos\", \"lastModifiedTime\": ms, \"userProperties\"}"},
+    {400, "application/json", "The topic is not valid."},
+    {404, "application/json", "Nothing is retained for this topic."},
+    {0, NULL, NULL},
+};
+
+/* --- the table --------------------------------------------------------------------------------------------------------------- */
+
 const struct http_route web_routes[] = {
+    {HTTP_POST, "/topics/*", topics_post, "Publish the raw body", "topics", .params = publish_params,
+     .outcomes = publish_outcomes, .body_type = "*/*"},
+    {HTTP_PUT, "/topics/*", topics_put, "Publish the raw body and keep it as the retained value", "topics",
+     .params = publish_params, .outcomes = publish_outcomes, .body_type = "*/*"},
+    {HTTP_GET, "/topics/*", topics_get, "The retained value of a topic, or a list under a filter", "topics",
+     .params = read_params, .outcomes = read_outcomes},
+    {HTTP_DELETE, "/topics/*", topics_delete, "Clear the retained value", "topics", .params = topic_params,
+     .outcomes = delete_outcomes},
+    {HTTP_POST, "/publish", publish_bulk, "Publish many messages, as a JSON array or one a line", "topics",
+     .params = key_params, .outcomes = bulk_outcomes, .body_type = "application/json"},
+    {HTTP_POST, "/api/v5/publish", compat_publish, "Publish one message, in the shape of other brokers", "compatibility",
+     .outcomes = compat_outcomes, .body_type = "application/json"},
+    {HTTP_POST, "/api/v5/publish/bulk", compat_publish_bulk, "Publish many messages, in the shape of other brokers",
+     "compatibility", .outcomes = compat_outcomes, .body_type = "application/json"},
+    {HTTP_GET, "/retainedMessage/*", compat_retained, "The retained value of a topic as JSON", "compatibility",
+     .params = topic_params, .outcomes = compat_retained_outcomes},
     {HTTP_GET, "/healthz", health_handle_alive, "Is the gateway alive?", "health", .outcomes = alive_outcomes,
      .any_origin = true},
     {HTTP_GET, "/readyz", health_handle_ready, "Does the gateway serve clients?", "health", .outcomes = ready_outcomes,
