@@ -36,3 +36,4 @@ include tests/net/module.mk
 include tests/fuzz/module.mk
 include tests/bench/module.mk
 include tests/e2e/module.mk
+include tests/web/module.mk

@@ -80,7 +80,7 @@ def die_with_parent():
 
 
 class Server:
-    """A broker that listens on 127.0.0.1, and where asked on ::1 and a unix socket.
+    """A broker that listens on 127.0.0.1, and where asked on ::1, a unix socket and for HTTP.
 
     workers       number of worker threads; None leaves the program's default
     limits        members of `limits`
@@ -88,13 +88,15 @@ class Server:
     environment   variables for the process
     """
 
-    def __init__(self, workers=None, limits=None, ipv6=False, unix=False, config=None, environment=None):
+    def __init__(self, workers=None, limits=None, ipv6=False, unix=False, config=None, environment=None, http=False):
         self.workers = workers
         self.limits = dict(limits or {})
         self.config = dict(config or {})
         self.environment = dict(environment or {})
         self.ipv6 = ipv6
         self.unix = unix
+        self.http = http
+        self.http_port = None
         self.host = "127.0.0.1"
         self.port = None
         self.port6 = None
@@ -121,6 +123,7 @@ class Server:
             self.port = free_port()
             self.port6 = free_port(socket.AF_INET6) if self.ipv6 else None
             self.unix_path = os.path.join(self.folder, "mqtt.sock") if self.unix else None
+            self.http_port = free_port() if self.http else None
             if self._start_once():
                 return
             if attempt == READY_RETRIES - 1:
@@ -141,6 +144,7 @@ class Server:
         )
         end = time.monotonic() + DEADLINE
         addresses = [self.address] + ([("::1", self.port6)] if self.ipv6 else []) + ([self.unix_path] if self.unix else [])
+        addresses += [(self.host, self.http_port)] if self.http else []
         while addresses:
             if self.process.poll() is not None:
                 self.log_file.close()
@@ -245,6 +249,8 @@ class Server:
             listeners.append({"protocol": "mqtt", "bind": "[::1]:%d" % self.port6})
         if self.unix:
             listeners.append({"protocol": "mqtt", "unix": self.unix_path})
+        if self.http:
+            listeners.append({"protocol": "http", "bind": "%s:%d" % (self.host, self.http_port)})
         config = {"listeners": listeners, "access": {"anonymous": True}, "store": None, **self.config}
         if self.workers is not None:
             config["workers"] = self.workers
