@@ -214,7 +214,7 @@ CONFORMANCE_TEST(mqtt311_2_3_1_1_mqtt311_2_3_1_4_server_gives_ids_that_are_not_0
     struct tc *p = v311_connect(h, "p");
     struct tc *c = v311_connect(h, "c");
     tc_subscribe(c, "a", 2);
-    bool in_use[UINT16_MAX + 1] = {false};
+    static bool in_use[UINT16_MAX + 1];
     uint16_t ids[MESSAGES];
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < MESSAGES; i++) {
