@@ -16,6 +16,7 @@ e2e_tests = \
 	tests/e2e/test_slow_readers.py \
 	tests/e2e/test_takeover.py \
 	tests/e2e/test_transports.py \
+	tests/e2e/test_websocket.py \
 	tests/e2e/test_workers.py
 
 dist_check_SCRIPTS += $(e2e_tests)
@@ -33,6 +34,7 @@ EXTRA_DIST += \
 	tests/e2e/harness/session.py \
 	tests/e2e/harness/timed.py \
 	tests/e2e/harness/tools.py \
+	tests/e2e/harness/websocket.py \
 	tests/e2e/harness/wire.py
 
 # The tests that measure memory, alone: make check in a build with sanitizers allows several times as much.

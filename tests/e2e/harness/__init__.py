@@ -14,6 +14,7 @@ ends with the event it waits for, or fails at a deadline that a loaded machine w
 server.py    the broker process             wire.py     MQTT packets by hand, for what no library would send
 tools.py     mosquitto_pub, mosquitto_sub   session.py  clients with a session that outlives connections
 pahos.py     paho-mqtt                      timed.py    tests that take time
+websocket.py the same in WebSocket frames
 """
 
 import faulthandler

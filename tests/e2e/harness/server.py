@@ -268,6 +268,8 @@ class Server:
             lines += ["listener %d ::1" % self.port6]
         if self.unix:
             lines += ["listener 0 " + self.unix_path]
+        if self.http:
+            lines += ["listener %d %s" % (self.http_port, self.host), "protocol websockets"]
         for key, value in self.limits.items():
             if key in MOSQUITTO_LIMITS:
                 lines.append("%s %s" % (MOSQUITTO_LIMITS[key], str(value).lower()))
