@@ -377,10 +377,8 @@ CONFORMANCE_TEST(session_of_another_user_is_not_handed_over)
     tc_subscribe(c, "private", 1);
     tc_hang_up(c);
     tc_publish(p, "private", "for alice", 1);
-    c = tc_try_connect(h, (struct tc_options){.id = "c",
-                                              .user_name = "mallory",
-                                              .resume = true,
-                                              .properties = "session_expiry:100"});
+    c = tc_try_connect(
+        h, (struct tc_options){.id = "c", .user_name = "mallory", .resume = true, .properties = "session_expiry:100"});
     tc_expect_connack(c, false, REASON_SUCCESS); /* a session of its own */
     tc_publish(p, "private", "for alice", 1);
     tc_expect_nothing(c);

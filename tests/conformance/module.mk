@@ -105,3 +105,7 @@ tests_broker_test_pitfalls_limits_LDADD = $(conformance_libs)
 check_PROGRAMS += tests/broker/test_pitfalls_sessions
 tests_broker_test_pitfalls_sessions_SOURCES = tests/broker/test_pitfalls_sessions.c $(conformance_main)
 tests_broker_test_pitfalls_sessions_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/broker/test_pitfalls_routing
+tests_broker_test_pitfalls_routing_SOURCES = tests/broker/test_pitfalls_routing.c $(conformance_main)
+tests_broker_test_pitfalls_routing_LDADD = $(conformance_libs)
