@@ -109,3 +109,7 @@ tests_broker_test_pitfalls_sessions_LDADD = $(conformance_libs)
 check_PROGRAMS += tests/broker/test_pitfalls_routing
 tests_broker_test_pitfalls_routing_SOURCES = tests/broker/test_pitfalls_routing.c $(conformance_main)
 tests_broker_test_pitfalls_routing_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/broker/test_pitfalls_packets
+tests_broker_test_pitfalls_packets_SOURCES = tests/broker/test_pitfalls_packets.c $(conformance_main)
+tests_broker_test_pitfalls_packets_LDADD = $(conformance_libs)
