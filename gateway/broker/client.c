@@ -89,6 +89,10 @@ void client_written(struct client *client, size_t sent, bool blocked)
     outq_consume(client->place->pool, &client->out, sent);
     STATS_ADD(&client->place->stats, bytes_sent, sent);
     client->blocked = blocked;
+    if ((client->paused & CLIENT_PAUSE_OUTPUT) != 0 &&
+        client->out.len <= client->place->settings->limits.output_bytes / 2) {
+        client_set_paused(client, CLIENT_PAUSE_OUTPUT, false);
+    }
     if (blocked) {
         outq_settle(client->place->pool, &client->out);
         return;
@@ -553,6 +557,9 @@ void client_receive(struct client *client, const uint8_t *buf, size_t len)
     }
     if (client->parked_count > PARKED_MAX) {
         client_set_paused(client, CLIENT_PAUSE_PARKED, true);
+    }
+    if (client->out.len > place->settings->limits.output_bytes) {
+        client_set_paused(client, CLIENT_PAUSE_OUTPUT, true); /* until half of it has left, client_written() */
     }
 }
 

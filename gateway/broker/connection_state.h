@@ -42,6 +42,7 @@ enum client_pause {
     CLIENT_PAUSE_MEMORY = 4,
     CLIENT_PAUSE_PARKED = 8, /* too many acknowledgements wait for the store */
     CLIENT_PAUSE_DRAIN = 16,
+    CLIENT_PAUSE_OUTPUT = 32, /* it does not take the answers to what it sends */
 };
 
 struct client { /* owner: the place's thread */
