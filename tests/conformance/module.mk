@@ -69,6 +69,18 @@ tests_conformance_test_subscribe_5_SOURCES = tests/conformance/test_subscribe_5.
 	$(conformance_main)
 tests_conformance_test_subscribe_5_LDADD = $(conformance_libs)
 
+check_PROGRAMS += tests/conformance/test_session_5
+tests_conformance_test_session_5_SOURCES = tests/conformance/test_session_5.c $(conformance_main)
+tests_conformance_test_session_5_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_topic_5
+tests_conformance_test_topic_5_SOURCES = tests/conformance/test_topic_5.c $(conformance_main)
+tests_conformance_test_topic_5_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/conformance/test_shared_5
+tests_conformance_test_shared_5_SOURCES = tests/conformance/test_shared_5.c $(conformance_main)
+tests_conformance_test_shared_5_LDADD = $(conformance_libs)
+
 check_PROGRAMS += tests/conformance/test_auth_5
 tests_conformance_test_auth_5_SOURCES = tests/conformance/test_auth_5.c $(conformance_main)
 tests_conformance_test_auth_5_LDADD = $(conformance_libs)
