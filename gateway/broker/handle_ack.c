@@ -23,6 +23,7 @@ static void unmark_resend(struct outgoing *outgoing, const struct outgoing_entry
 {
     if (entry->state == OUTGOING_RESEND || entry->state == OUTGOING_RERELEASE) {
         outgoing->resend--;
+        outgoing->rerelease -= entry->state == OUTGOING_RERELEASE;
     }
 }
 

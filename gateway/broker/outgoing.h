@@ -57,6 +57,7 @@ struct outgoing { /* owner: the session's place */
     uint64_t next_seq;           /* of the next message queued */
     size_t queue_bytes;          /* of the queue's messages */
     uint32_t resend;             /* how many of the window are OUTGOING_RESEND or OUTGOING_RERELEASE */
+    uint32_t rerelease;          /* how many of these are OUTGOING_RERELEASE */
     uint32_t resend_from;        /* none of them stands before this place in the window */
 };
 

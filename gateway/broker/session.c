@@ -141,6 +141,26 @@ static bool window_has_room(const struct session *session, uint64_t seq)
            (window->count == 0 || seq < outgoing_at(window, 0)->seq + 65535);
 }
 
+/* Send the PUBREL of ENTRY again, if an earlier connection left it to be repeated. */
+static void rerelease(struct session *session, struct outgoing_entry *entry)
+{
+    if (entry->state == OUTGOING_RERELEASE) {
+        session->outgoing.resend--;
+        session->outgoing.rerelease--;
+        entry->state = OUTGOING_RELEASED;
+        reply_ack(session->client, (struct store_ticket){0, 0}, PACKET_PUBREL, outgoing_packet_id(entry->seq), 0, NULL);
+    }
+}
+
+/* The window is full before resend_from: what is behind it and no PUBLISH must not wait for it. [MQTT-3.3.4-10] */
+static void rerelease_rest(struct session *session)
+{
+    const struct outgoing *outgoing = &session->outgoing;
+    for (uint32_t at = outgoing->resend_from; outgoing->rerelease > 0 && at < outgoing->window.count; at++) {
+        rerelease(session, outgoing_at(&outgoing->window, at));
+    }
+}
+
 /* Send again what an earlier connection left unfinished, in order, as far as output and Receive Maximum take it: what stands
  * before resend_from has been sent on this connection and is not acknowledged. */
 static void resend(struct place *place, struct session *session)
@@ -151,6 +171,7 @@ static void resend(struct place *place, struct session *session)
         struct outgoing_entry *entry = outgoing_at(&outgoing->window, outgoing->resend_from);
         if (entry->state == OUTGOING_RESEND) {
             if (outgoing->resend_from >= client->window) {
+                rerelease_rest(session);
                 return; /* [MQTT-3.3.4-9] */
             }
             outgoing->resend--;
@@ -163,11 +184,8 @@ static void resend(struct place *place, struct session *session)
                 session_finish(place, session, outgoing->resend_from);
                 continue; /* the next one has moved here */
             }
-        } else if (entry->state == OUTGOING_RERELEASE) {
-            outgoing->resend--;
-            entry->state = OUTGOING_RELEASED;
-            reply_ack(client, (struct store_ticket){0, 0}, PACKET_PUBREL, outgoing_packet_id(entry->seq), 0, NULL);
         }
+        rerelease(session, entry);
         outgoing->resend_from++;
     }
 }
@@ -381,11 +399,13 @@ static void mark_unfinished(struct session *session)
 {
     struct outgoing *outgoing = &session->outgoing;
     outgoing->resend = 0;
+    outgoing->rerelease = 0;
     outgoing->resend_from = 0;
     for (uint32_t at = 0; at < outgoing->window.count; at++) {
         struct outgoing_entry *entry = outgoing_at(&outgoing->window, at);
         entry->state = entry->message != NULL ? OUTGOING_RESEND : OUTGOING_RERELEASE;
         outgoing->resend++;
+        outgoing->rerelease += entry->message == NULL;
     }
 }
 
