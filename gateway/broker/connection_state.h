@@ -68,6 +68,7 @@ struct client { /* owner: the place's thread */
     struct client *parked_next;    /* in the place's list of clients that have something parked */
     struct client **parked_at;     /* what points to this one there; NULL: it is not in the list */
     uint32_t parked_count;
+    uint32_t unanswered;           /* QoS > 0 messages of this connection without PUBACK, PUBCOMP or a PUBREC that refuses */
     uint32_t max_packet;           /* the client's Maximum Packet Size; 0: none */
     uint32_t packet_bytes;         /* the Maximum Packet Size we announced */
     uint16_t window;               /* what we may have unacknowledged: min(Receive Maximum, inflight_messages) */

@@ -60,8 +60,8 @@ static uint8_t check_packet(const struct client *client, const struct publish *p
     }
     const struct session *session = client->session;
     if (client->version == MQTT_5_0 && p->qos > 0 && !packet_ids_has(session->received, p->packet_id) &&
-        packet_ids_count(session->received) + client->parked_count >= client->receive_maximum) {
-        *why = "more unacknowledged messages than the Receive Maximum"; /* [MQTT-3.3.4-9] */
+        client->unanswered >= client->receive_maximum) {
+        *why = "more unacknowledged messages than the Receive Maximum"; /* [MQTT-3.3.4-7] */
         return REASON_RECEIVE_MAXIMUM_EXCEEDED;
     }
     return REASON_SUCCESS;
@@ -179,6 +179,7 @@ void handle_publish(struct client *client, uint8_t flags, struct bytes body)
         answer(client, &p, (struct store_ticket){0, 0}, REASON_SUCCESS, NULL); /* [MQTT-4.3.3-10] */
         return;
     }
+    client->unanswered += p.qos > 0;
     reason_code = check_message(client, &p, &why);
     if (reason_code != REASON_SUCCESS) {
         refuse(client, &p, reason_code, why);

@@ -37,9 +37,20 @@ static struct bytes reason_string(const struct client *client, const char *why)
     return bytes_from_string(why);
 }
 
+/* An acknowledgement leaves. If a message of the client's is over with it, it may send one more. [MQTT 5.0, 4.9] */
+static void return_quota(struct client *client, enum packet_type type, uint8_t reason_code)
+{
+    bool is_end = type == PACKET_PUBACK || (type == PACKET_PUBREC && reason_code >= 0x80) ||
+                  (type == PACKET_PUBCOMP && reason_code == REASON_SUCCESS);
+    if (is_end && client->unanswered > 0) { /* 0: PUBCOMP for a message of an earlier connection */
+        client->unanswered--;
+    }
+}
+
 static void send_ack(struct client *client, enum packet_type type, uint16_t packet_id, uint8_t reason_code,
                      const char *why)
 {
+    return_quota(client, type, reason_code);
     struct bytes reason = reason_string(client, why);
     size_t cap = 16 + reason.len;
     uint8_t *room = client_append(client, cap);
