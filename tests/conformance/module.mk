@@ -81,6 +81,10 @@ check_PROGRAMS += tests/conformance/test_shared_5
 tests_conformance_test_shared_5_SOURCES = tests/conformance/test_shared_5.c $(conformance_main)
 tests_conformance_test_shared_5_LDADD = $(conformance_libs)
 
+check_PROGRAMS += tests/conformance/test_flow_control_5
+tests_conformance_test_flow_control_5_SOURCES = tests/conformance/test_flow_control_5.c $(conformance_main)
+tests_conformance_test_flow_control_5_LDADD = $(conformance_libs)
+
 check_PROGRAMS += tests/conformance/test_auth_5
 tests_conformance_test_auth_5_SOURCES = tests/conformance/test_auth_5.c $(conformance_main)
 tests_conformance_test_auth_5_LDADD = $(conformance_libs)
