@@ -85,6 +85,10 @@ check_PROGRAMS += tests/conformance/test_flow_control_5
 tests_conformance_test_flow_control_5_SOURCES = tests/conformance/test_flow_control_5.c $(conformance_main)
 tests_conformance_test_flow_control_5_LDADD = $(conformance_libs)
 
+check_PROGRAMS += tests/conformance/test_errors_5
+tests_conformance_test_errors_5_SOURCES = tests/conformance/test_errors_5.c $(conformance_main)
+tests_conformance_test_errors_5_LDADD = $(conformance_libs)
+
 check_PROGRAMS += tests/conformance/test_auth_5
 tests_conformance_test_auth_5_SOURCES = tests/conformance/test_auth_5.c $(conformance_main)
 tests_conformance_test_auth_5_LDADD = $(conformance_libs)
