@@ -31,6 +31,7 @@ struct gather;
 struct place_wait;
 struct retained;
 struct retained_walk;
+struct session;
 struct store;
 struct sys;
 
@@ -69,6 +70,8 @@ struct place { /* owner: its thread, but for mailbox and stats */
     size_t classed_shards;         /* how far that has come in the directory */
     struct timer sys_timer;        /* place 0: next $SYS update */
     struct timer sweep_timer;      /* place 0: next look for expired retained values */
+    struct session *full;          /* whose queue is full, policy `refuse`; linked by full_next */
+    struct timer full_timer;       /* set while there may be one */
     struct timer memory_timer;     /* set while clients here are paused for lack of memory */
     struct sys *sys;               /* place 0 */
     unsigned index;

@@ -249,6 +249,7 @@ static void on_import(struct place *place, struct mail *mail)
     session->had_room = false;
     session->gather_mark = 0; /* the marks of another place mean nothing here */
     release_held(place, handover);
+    session_update_room(place, session);
     grant(place, handover);
 }
 
@@ -293,8 +294,8 @@ static void export_session(struct place *place, struct handover *handover)
     route_flush(place);
     session->handover = NULL;
     redirect(handover);
+    session_leave_full(place, session);
     subscription_clear(place, &session->subscriptions);
-    session->is_full = false;
     STATS_ADD(&place->stats, sessions, -1);
     STATS_ADD(&place->stats, queued_messages, -(uint64_t)session->outgoing.queue.count);
     STATS_ADD(&place->stats, queued_bytes, -(uint64_t)session->outgoing.queue_bytes);

@@ -47,6 +47,14 @@ static void on_memory_timer(struct timer *timer)
     unpause(place, CLIENT_PAUSE_MEMORY);
 }
 
+static void on_full_timer(struct timer *timer)
+{
+    struct place *place = TG_CONTAINER_OF(timer, struct place, full_timer);
+    if (session_sweep_full(place)) {
+        timer_wheel_set(place->wheel, timer, place->now_ms + SESSION_SWEEP_MS);
+    }
+}
+
 static void on_sweep_timer(struct timer *timer)
 {
     struct place *place = TG_CONTAINER_OF(timer, struct place, sweep_timer);
@@ -76,6 +84,7 @@ struct place *place_new(struct broker *broker, unsigned index, uint64_t now_ms, 
         .gather = gather_new(),
     };
     timer_init(&place->memory_timer, on_memory_timer);
+    timer_init(&place->full_timer, on_full_timer);
     timer_init(&place->sweep_timer, on_sweep_timer);
     if (place->pool == NULL || place->wheel == NULL || place->cache == NULL || place->gather == NULL ||
         (index == 0 && !sys_place_init(place))) {

@@ -90,21 +90,35 @@ static bool queue_has_room(const struct session *session, const struct config_li
     return outgoing->queue.count < limits->queued_messages && outgoing->queue_bytes + size <= limits->queued_bytes;
 }
 
+static void drop_expired(struct place *place, struct session *session)
+{
+    const struct outgoing_ring *queue = &session->outgoing.queue;
+    while (queue->count > 0 && is_expired(place, outgoing_at(queue, 0))) {
+        queue_drop_oldest(place, session);
+    }
+}
+
+/* Policy `refuse`: its publisher would have been refused, had it been known there that this queue is full. What was on its way then is
+ * acknowledged, and kept: a mailbox's worth, and one message in bytes. */
+static bool was_accepted(const struct session *session, const struct outgoing_entry *entry)
+{
+    return entry->message->qos > 0 && entry->qos > 0 && entry->shared == NULL && !session->keeps_qos0;
+}
+
 bool session_enqueue(struct place *place, struct session *session, struct outgoing_entry *entry)
 {
     const struct config_limits *limits = &place->settings->limits;
     struct outgoing *outgoing = &session->outgoing;
     size_t size = message_size(entry->message);
-    while (outgoing->queue.count > 0 && is_expired(place, outgoing_at(&outgoing->queue, 0))) {
-        queue_drop_oldest(place, session);
-    }
-    bool fits = limits->queued_messages > 0 && size <= limits->queued_bytes;
+    drop_expired(place, session);
+    bool is_owed = limits->queue_full == QUEUE_REFUSE && was_accepted(session, entry);
+    bool fits = limits->queued_messages > 0 && (size <= limits->queued_bytes || is_owed);
     if (fits && limits->queue_full == QUEUE_DROP_OLDEST) {
         while (!queue_has_room(session, limits, size)) {
             queue_drop_oldest(place, session);
         }
     }
-    if (!fits || !queue_has_room(session, limits, size)) {
+    if (!fits || (!is_owed && !queue_has_room(session, limits, size))) {
         STATS_ADD(&place->stats, dropped_queue_full, 1);
         outgoing_entry_fini(entry);
         session_update_room(place, session);
@@ -270,9 +284,35 @@ bool session_has_room(const struct session *session)
            session->outgoing.queue.count == 0 && session->outgoing.window.count < session->client->window;
 }
 
-static void count_full(struct session *session, bool is_full)
+/* Who is full while nobody is connected is looked at by a timer. */
+static void list_full(struct place *place, struct session *session, bool is_full)
+{
+    if (is_full) {
+        session->full_prev = NULL;
+        session->full_next = place->full;
+        if (session->full_next != NULL) {
+            session->full_next->full_prev = session;
+        }
+        place->full = session;
+        if (!timer_is_set(&place->full_timer)) {
+            timer_wheel_set(place->wheel, &place->full_timer, place->now_ms + SESSION_SWEEP_MS);
+        }
+        return;
+    }
+    if (session->full_prev != NULL) {
+        session->full_prev->full_next = session->full_next;
+    } else {
+        place->full = session->full_next;
+    }
+    if (session->full_next != NULL) {
+        session->full_next->full_prev = session->full_prev;
+    }
+}
+
+static void count_full(struct place *place, struct session *session, bool is_full)
 {
     session->is_full = is_full;
+    list_full(place, session, is_full);
     uint32_t at = 0;
     for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
          s = subscription_next(&session->subscriptions, &at)) {
@@ -287,7 +327,7 @@ void session_update_room(struct place *place, struct session *session)
                    (session->outgoing.queue.count >= limits->queued_messages ||
                     session->outgoing.queue_bytes >= limits->queued_bytes);
     if (is_full != session->is_full) {
-        count_full(session, is_full);
+        count_full(place, session, is_full);
     }
     bool has_room = session_has_room(session);
     if (session->shared_count == 0 || has_room == session->had_room) {
@@ -302,6 +342,24 @@ void session_update_room(struct place *place, struct session *session)
             share_update(place, s, has_room);
         }
     }
+}
+
+void session_leave_full(struct place *place, struct session *session)
+{
+    if (session->is_full) {
+        count_full(place, session, false);
+    }
+}
+
+bool session_sweep_full(struct place *place)
+{
+    for (struct session *session = place->full; session != NULL;) {
+        struct session *next = session->full_next;
+        drop_expired(place, session);
+        session_update_room(place, session);
+        session = next;
+    }
+    return place->full != NULL;
 }
 
 /* --- connections ------------------------------------------------------------------------------------------------------ */
@@ -450,9 +508,7 @@ static void clear(struct place *place, struct session *session)
     timer_wheel_stop(place->wheel, &session->timer);
     will_drop(place, session);
     retained_walk_clear(place, session);
-    if (session->is_full) {
-        count_full(session, false);
-    }
+    session_leave_full(place, session);
     subscription_clear(place, &session->subscriptions);
     STATS_ADD(&place->stats, queued_messages, -(uint64_t)session->outgoing.queue.count);
     STATS_ADD(&place->stats, queued_bytes, -(uint64_t)session->outgoing.queue_bytes);

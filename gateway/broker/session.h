@@ -19,6 +19,7 @@
 #include "protocol/packet.h"
 
 #define SESSION_NEVER_EXPIRES UINT32_MAX
+#define SESSION_SWEEP_MS      1000u /* how often full queues are looked at for what has expired */
 
 struct access_identity;
 struct acquire;
@@ -55,6 +56,8 @@ struct session { /* owner: the place it is at */
     struct will *will;           /* NULL: none */
     struct retained_walk *walks; /* retained values that are still to be sent */
     struct handover *handover;   /* it is on its way to another place */
+    struct session *full_next;   /* in the place's list, while is_full */
+    struct session *full_prev;
     struct timer timer;          /* expiry; set only while there is no connection */
     uint64_t gather_mark;        /* scratch of deliver.c */
     uint32_t gather_at;
@@ -122,5 +125,11 @@ bool session_has_room(const struct session *session);
 
 /** Room, connection or queue have changed: bring the shared groups' counts and the filters' `full` up to date. */
 void session_update_room(struct place *place, struct session *session);
+
+/** SESSION moves away: it is not counted as full here any more. */
+void session_leave_full(struct place *place, struct session *session);
+
+/** Drop what has expired at the head of full queues here, so that nobody is refused for it. @return true if there still are full ones */
+bool session_sweep_full(struct place *place);
 
 #endif

@@ -270,6 +270,9 @@ enum tg_err subscription_put(struct place *place, struct session *session, struc
         }
     }
     set_options(place, subscription, options);
+    if (options->holding == NULL) {
+        subscription_count_full(subscription, session->is_full && options->qos > 0);
+    }
     if (out != NULL) {
         *out = subscription;
     }
