@@ -61,3 +61,7 @@ tests_broker_test_rules_memory_LDADD = $(rules_libs)
 check_PROGRAMS += tests/broker/test_threads
 tests_broker_test_threads_SOURCES = tests/broker/test_threads.c
 tests_broker_test_threads_LDADD = $(rules_libs)
+
+check_PROGRAMS += tests/broker/test_rules_flow
+tests_broker_test_rules_flow_SOURCES = tests/broker/test_rules_flow.c $(rules_sources)
+tests_broker_test_rules_flow_LDADD = $(rules_libs)
