@@ -133,3 +133,11 @@ tests_broker_test_pitfalls_routing_LDADD = $(conformance_libs)
 check_PROGRAMS += tests/broker/test_pitfalls_packets
 tests_broker_test_pitfalls_packets_SOURCES = tests/broker/test_pitfalls_packets.c $(conformance_main)
 tests_broker_test_pitfalls_packets_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/broker/test_pitfalls_rights
+tests_broker_test_pitfalls_rights_SOURCES = tests/broker/test_pitfalls_rights.c $(conformance_main)
+tests_broker_test_pitfalls_rights_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/broker/test_spec
+tests_broker_test_spec_SOURCES = tests/broker/test_spec.c tests/broker/spec.c tests/broker/spec.h
+tests_broker_test_spec_LDADD = $(protocol_test_libs)
