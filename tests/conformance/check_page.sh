@@ -1,3 +1,5 @@
 #!/usr/bin/env bash
-# tests/conformance.md tells of the tests as they are.
-exec python3 "${srcdir:-.}/tests/conformance/generate.py" --check "${srcdir:-.}"
+# tests/conformance.md says of the tests what is so, and every statement of the specification has a test or a reason.
+set -euo pipefail
+top=${srcdir:-.}
+python3 "$top/tests/conformance/generate.py" --check "$top"

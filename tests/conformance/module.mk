@@ -141,3 +141,7 @@ tests_broker_test_pitfalls_rights_LDADD = $(conformance_libs)
 check_PROGRAMS += tests/broker/test_spec
 tests_broker_test_spec_SOURCES = tests/broker/test_spec.c tests/broker/spec.c tests/broker/spec.h
 tests_broker_test_spec_LDADD = $(protocol_test_libs)
+
+dist_check_SCRIPTS += tests/conformance/check_page.sh
+EXTRA_DIST += tests/conformance.md tests/conformance/generate.py tests/conformance/statements.tsv \
+	tests/conformance/reasons.tsv
