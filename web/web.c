@@ -32,6 +32,7 @@
 #define KILL_AGAIN_MS       1000u
 #define TICK_S              1.0
 #define MS_PER_S            1000.0
+#define WS_RX_BYTES         832u  /* each WebSocket keeps as many; a smaller buffer costs calls per frame, a larger one memory while idle */
 
 struct web {
     struct workers *workers;
@@ -469,8 +470,8 @@ static void stop(void *arg, struct worker *worker)
 /* The first name is no word, so that no client can ask for it as a sub-protocol. */
 static const struct lws_protocols protocols[] = {
     {.name = "(http)", .callback = on_library, .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
-    {.name = "mqtt", .callback = on_library, .rx_buffer_size = 1024, .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
-    {.name = "mqttv3.1", .callback = on_library, .rx_buffer_size = 1024, .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
+    {.name = "mqtt", .callback = on_library, .rx_buffer_size = WS_RX_BYTES, .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
+    {.name = "mqttv3.1", .callback = on_library, .rx_buffer_size = WS_RX_BYTES, .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
     {.name = NULL},
 };
 

@@ -30,7 +30,7 @@ class Row:
     """One line of the table: a workload and who runs it."""
 
     def __init__(self, name, text, workload, args, *, rivals=("mosquitto", "floor"), bound=None, limit=None,
-                 workers=1, figure="cpu_us", unit="us", window=1000):
+                 workers=1, figure="cpu_us", unit="us", window=1000, websocket=False):
         self.name = name          # what the command line calls it
         self.text = text
         self.workload = workload
@@ -41,6 +41,7 @@ class Row:
         self.workers = workers
         self.figure = figure
         self.unit = unit
+        self.websocket = websocket
         self.window = window      # inflight_messages of the server
 
 
@@ -79,6 +80,13 @@ def rows(seconds):
             bound=1.15),
         Row("four", "four workers, 40 pairs, QoS 1", "pairs",
             ["--clients", "40", "--window", "100", "--qos", "1"] + time_args, workers=4, rivals=()),
+        Row("ws-0", "10 WebSocket pairs, window 500, QoS 0", "pairs", pairs + ["--window", "500"], websocket=True,
+            rivals=("mosquitto",), bound=0.25),
+        Row("ws-idle", "8000 idle WebSockets, bytes each", "idle", ["--clients", "8000", "--measure-ms", "3000"],
+            websocket=True, rivals=(), figure="rss_bytes_per_connection", unit="B",
+            limit=("rss_bytes_per_connection", 2800)),
+        Row("post", "HTTP POST 64 B to one subscriber", "post", ["--clients", "20", "--payload", "64"] + time_args,
+            rivals=(), limit=("cpu_us", 30)),
         Row("idle", "19 000 idle clients, bytes each", "idle", ["--clients", "19000", "--measure-ms", "5000"],
             rivals=("mosquitto",), figure="rss_bytes_per_connection", unit="B",
             limit=("rss_bytes_per_connection", 700)),
@@ -104,20 +112,22 @@ def wait_for(port, process):
     sys.exit(f"the server does not listen: {process.args}")
 
 
-def command(kind, row, port, folder, build):
+def command(kind, row, port, http_port, folder, build):
     """The server's command line; writes its configuration."""
     if kind == "floor":
         return [os.path.join(build, "tests/bench/forward"), str(port)]
     if kind == "mosquitto":
         path = os.path.join(folder, "mosquitto.conf")
         with open(path, "w", encoding="ascii") as f:
-            f.write(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\n"
+            protocol = f"listener {http_port}\nprotocol websockets\n" if row.websocket else ""
+            f.write(f"listener {port} 127.0.0.1\n{protocol}allow_anonymous true\npersistence false\nlog_type error\n"
                     "max_inflight_messages 0\nmax_queued_messages 0\n")
         return [shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"), "-c", path]
     workers = 1 if kind == "one worker" else row.workers
     path = os.path.join(folder, "tidegate.json")
     config = {
-        "listeners": [{"protocol": "mqtt", "bind": f"127.0.0.1:{port}"}],
+        "listeners": [{"protocol": "mqtt", "bind": f"127.0.0.1:{port}"},
+                      {"protocol": "http", "bind": f"127.0.0.1:{http_port}"}],
         "workers": workers,
         "limits": {"inflight_messages": row.window, "queued_messages": 100000, "subscriptions_per_session": 0},
         "log": {"level": "error"},
@@ -130,14 +140,19 @@ def command(kind, row, port, folder, build):
 def measure(kind, row, build):
     """Run ROW once against a fresh server of KIND. @return the generator's figures"""
     with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        server = subprocess.Popen(["taskset", "-c", SERVER_CORE] + command(kind, row, port, folder, build),
+        port, http_port = free_port(), free_port()
+        server = subprocess.Popen(["taskset", "-c", SERVER_CORE] + command(kind, row, port, http_port, folder, build),
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for(port, server)
+            if row.websocket or row.workload == "post":
+                wait_for(http_port, server)
+            where = ["--port", str(http_port), "--websocket"] if row.websocket else ["--port", str(port)]
+            if row.workload == "post":
+                where += ["--http-port", str(http_port)]
             load = subprocess.run(
                 ["taskset", "-c", LOAD_CORE, os.path.join(build, "tests/bench/load"), row.workload,
-                 "--port", str(port), "--pid", str(server.pid)] + row.args,
+                 *where, "--pid", str(server.pid)] + row.args,
                 stdout=subprocess.PIPE, check=False, timeout=600)
         finally:
             server.send_signal(signal.SIGTERM)

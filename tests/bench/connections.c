@@ -97,7 +97,7 @@ static void visitor_packet(struct loop *loop, struct peer *peer, uint8_t first, 
     }
 }
 
-static const struct peer_handler visitor_handler = {visitor_packet, NULL, visitor_closed};
+static const struct peer_handler visitor_handler = {.on_packet = visitor_packet, .on_closed = visitor_closed};
 
 static void enter(struct crowd *c, uint32_t index)
 {

@@ -188,7 +188,7 @@ static void peer_lost(struct loop *loop, struct peer *peer)
     die("the server closed connection %u", peer->index);
 }
 
-static const struct peer_handler publisher_handler = {publisher_packet, publisher_flush, peer_lost};
+static const struct peer_handler publisher_handler = {.on_packet = publisher_packet, .on_flush = publisher_flush, .on_closed = peer_lost};
 
 static void publisher_init(struct flow *f, struct publisher *p, uint32_t index)
 {
@@ -338,7 +338,7 @@ static void subscriber_packet(struct loop *loop, struct peer *peer, uint8_t firs
     }
 }
 
-static const struct peer_handler subscriber_handler = {subscriber_packet, NULL, peer_lost};
+static const struct peer_handler subscriber_handler = {.on_packet = subscriber_packet, .on_closed = peer_lost};
 
 /* ---- phases */
 

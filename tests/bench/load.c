@@ -27,6 +27,7 @@ static const struct workload workloads[] = {
     {"retained", retained_run, "retained messages to a new subscriber"},
     {"connect", connect_run, "connect and disconnect"},
     {"idle", idle_run, "connections that do nothing"},
+    {"post", post_run, "HTTP POST on kept connections, one MQTT subscriber"},
     {"churn", churn_run, "all connect, all leave, again and again"},
 };
 
@@ -43,6 +44,8 @@ enum option_id {
     OPTION_ROUNDS,
     OPTION_RATE,
     OPTION_VERSION,
+    OPTION_HTTP_PORT,
+    OPTION_WEBSOCKET,
     OPTION_WAIT,
     OPTION_WARM_UP,
     OPTION_MEASURE,
@@ -60,6 +63,8 @@ static const struct option long_options[] = {
     {"rounds", required_argument, NULL, OPTION_ROUNDS},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"mqtt", required_argument, NULL, OPTION_VERSION},
+    {"http-port", required_argument, NULL, OPTION_HTTP_PORT},
+    {"websocket", no_argument, NULL, OPTION_WEBSOCKET},
     {"wait", no_argument, NULL, OPTION_WAIT},
     {"warm-up-ms", required_argument, NULL, OPTION_WARM_UP},
     {"measure-ms", required_argument, NULL, OPTION_MEASURE},
@@ -129,6 +134,12 @@ static uint16_t parse(int argc, char **argv, struct options *o)
             break;
         case OPTION_VERSION:
             o->version = (enum mqtt_version)value;
+            break;
+        case OPTION_HTTP_PORT:
+            o->http_port = (uint16_t)value;
+            break;
+        case OPTION_WEBSOCKET:
+            o->websocket = true;
             break;
         case OPTION_WAIT:
             o->wait = true;
@@ -256,6 +267,7 @@ int main(int argc, char **argv)
     use_all_descriptors();
     struct loop loop;
     loop_init(&loop, port);
+    loop.websocket = options.websocket;
     json_t *result = json_object();
     if (result == NULL) {
         die("out of memory");

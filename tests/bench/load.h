@@ -24,6 +24,8 @@ struct options {
     uint32_t rounds;           /* retained, churn: how often */
     uint32_t rate;             /* pairs: messages per second over all publishers; 0: as fast as the windows allow */
     enum mqtt_version version; /* MQTT_3_1_1 or MQTT_5_0 */
+    uint16_t http_port;        /* post: where the server speaks HTTP */
+    bool websocket;            /* MQTT over WebSocket; --port is the one for HTTP then */
     bool wait;                 /* sleep in epoll_wait(), instead of asking again and again */
     uint32_t warm_up_ms;
     uint32_t measure_ms; /* also: how long idle connections are watched */
@@ -69,6 +71,7 @@ void fan_out_run(const struct options *options, struct loop *loop, json_t *resul
 void retained_run(const struct options *options, struct loop *loop, json_t *result);
 void connect_run(const struct options *options, struct loop *loop, json_t *result);
 void idle_run(const struct options *options, struct loop *loop, json_t *result);
+void post_run(const struct options *options, struct loop *loop, json_t *result);
 void churn_run(const struct options *options, struct loop *loop, json_t *result);
 
 #endif

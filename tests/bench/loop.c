@@ -13,11 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_BYTES        (256u * 1024u)
-#define REST_BYTES_MAX    (1024u * 1024u) /* the largest packet this reads */
-#define EVENTS            512
-#define SOURCE_ADDRESSES  16u
-#define OUT_BYTES_MIN     256u
+#include "tests/bench/frames.h"
+
+#define READ_BYTES       (256u * 1024u)
+#define REST_BYTES_MAX   (1024u * 1024u) /* the largest packet this reads */
+#define EVENTS           512
+#define SOURCE_ADDRESSES 16u
+#define OUT_BYTES_MIN    256u
 
 void die(const char *format, ...)
 {
@@ -69,6 +71,11 @@ void loop_init(struct loop *loop, uint16_t port)
     }
 }
 
+void loop_set_port(struct loop *loop, uint16_t port)
+{
+    loop->server.sin_port = htons(port);
+}
+
 void loop_fini(struct loop *loop)
 {
     (void)close(loop->epoll_fd);
@@ -100,9 +107,12 @@ void peer_open(struct loop *loop, struct peer *peer, const struct peer_handler *
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) != 0 ||
         bind(fd, (const struct sockaddr *)&source, sizeof source) != 0 ||
-        connect(fd, (const struct sockaddr *)&loop->server, sizeof loop->server) != 0 ||
-        fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        connect(fd, (const struct sockaddr *)&loop->server, sizeof loop->server) != 0) {
         die("connect: %s", strerror(errno));
+    }
+    peer->frames = loop->websocket ? frames_open(fd) : NULL;
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        die("fcntl: %s", strerror(errno));
     }
     peer->fd = fd;
     peer->index = index;
@@ -123,6 +133,8 @@ void peer_close(struct loop *loop, struct peer *peer)
     peer->fd = -1;
     free(peer->rest);
     free(peer->out);
+    free(peer->frames);
+    peer->frames = NULL;
     peer->rest = NULL;
     peer->out = NULL;
     peer->out_at = 0;
@@ -215,8 +227,10 @@ static void receive(struct loop *loop, struct peer *peer)
         return;
     }
     loop->now_ns = clock_ns();
-    size_t len = rest + (size_t)n;
-    size_t taken = take_packets(loop, peer, loop->in, len);
+    size_t came = peer->frames != NULL ? frames_unwrap(peer->frames, loop->in + rest, (size_t)n) : (size_t)n;
+    size_t len = rest + came;
+    size_t taken = peer->handler->on_bytes != NULL ? peer->handler->on_bytes(loop, peer, loop->in, len)
+                                                   : take_packets(loop, peer, loop->in, len);
     peer->rest_len = len - taken;
     if (peer->rest_len > REST_BYTES_MAX) {
         die("the server sent a packet of more than %u bytes", REST_BYTES_MAX);
@@ -230,7 +244,10 @@ static void receive(struct loop *loop, struct peer *peer)
 /* Write what is waiting, as much as the socket takes. */
 static void write_out(struct loop *loop, struct peer *peer)
 {
-    ssize_t n = send(peer->fd, peer->out + peer->out_at, peer->out_len - peer->out_at, MSG_NOSIGNAL);
+    const uint8_t *data = peer->out + peer->out_at;
+    size_t len = peer->out_len - peer->out_at;
+    ssize_t n =
+        peer->frames != NULL ? frames_send(peer->frames, peer->fd, data, len) : send(peer->fd, data, len, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN) {
         return; /* reset: the next read says so */
     }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct epoll_event;
+struct frames;
 struct loop;
 struct peer;
 
@@ -27,6 +28,10 @@ struct peer_handler {
     void (*on_flush)(struct loop *loop, struct peer *peer);
     /** The server closed the connection; it is still open here and the handler must call peer_close(). */
     void (*on_closed)(struct loop *loop, struct peer *peer);
+    /**
+     * Instead of on_packet(), for what is not MQTT: LEN bytes that have come and not been taken yet. @return how many are taken now
+     */
+    size_t (*on_bytes)(struct loop *loop, struct peer *peer, const uint8_t *data, size_t len);
 };
 
 /** One connection. Zeroed, with fd -1, means closed. */
@@ -43,10 +48,12 @@ struct peer {
     size_t out_at;
     size_t out_len;
     size_t out_capacity;
+    struct frames *frames; /* owned; NULL: no WebSocket */
 };
 
 struct loop {
     int epoll_fd;
+    bool websocket;  /* peers opened from now on speak MQTT over WebSocket */
     uint64_t now_ns; /* monotonic; set by loop_turn() and after each read */
     struct sockaddr_in server;
     uint32_t opened; /* connections so far; picks the source address */
@@ -69,6 +76,9 @@ uint64_t clock_ns(void);
 
 /** Make a loop for connections to 127.0.0.1:PORT. Dies on failure. */
 void loop_init(struct loop *loop, uint16_t port);
+
+/** Let peers opened from now on connect to PORT. */
+void loop_set_port(struct loop *loop, uint16_t port);
 
 /** Free what the loop holds; every peer must be closed. */
 void loop_fini(struct loop *loop);

@@ -17,6 +17,7 @@ tests_bench_test_figures_LDADD = $(CHECK_LIBS)
 
 noinst_PROGRAMS += tests/bench/load tests/bench/forward
 tests_bench_load_SOURCES = tests/bench/load.c tests/bench/load.h tests/bench/connections.c tests/bench/flow.c \
+	tests/bench/frames.c tests/bench/frames.h tests/bench/post.c \
 	tests/bench/histogram.c tests/bench/histogram.h tests/bench/loop.c tests/bench/loop.h tests/bench/mqtt.c \
 	tests/bench/mqtt.h tests/bench/process.c tests/bench/process.h tests/bench/retained.c tests/bench/sequence.c \
 	tests/bench/sequence.h

@@ -104,7 +104,7 @@ static void filler_packet(struct loop *loop, struct peer *peer, uint8_t first, c
     peer_mark_dirty(loop, peer);
 }
 
-static const struct peer_handler filler = {filler_packet, filler_flush, lost};
+static const struct peer_handler filler = {.on_packet = filler_packet, .on_flush = filler_flush, .on_closed = lost};
 
 /* ---- reading */
 
@@ -163,7 +163,7 @@ static void reader_packet(struct loop *loop, struct peer *peer, uint8_t first, c
     }
 }
 
-static const struct peer_handler reader = {reader_packet, NULL, lost};
+static const struct peer_handler reader = {.on_packet = reader_packet, .on_closed = lost};
 
 static void connect_peer(struct retained *r, const struct peer_handler *handler, const char *prefix, uint32_t number)
 {
