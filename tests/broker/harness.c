@@ -336,6 +336,23 @@ void harness_advance(struct harness *h, uint64_t ms)
     }
 }
 
+void harness_drain(struct harness *h)
+{
+    for (unsigned i = 0; i < h->places; i++) {
+        place_drain(harness_place(h, i));
+    }
+    harness_run(h);
+}
+
+bool harness_is_drained(const struct harness *h)
+{
+    bool drained = true;
+    for (unsigned i = 0; i < h->places; i++) {
+        drained = drained && place_is_drained(broker_place(h->broker, i));
+    }
+    return drained;
+}
+
 void harness_jump(struct harness *h, uint64_t ms)
 {
     harness_start(h);

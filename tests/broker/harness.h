@@ -82,6 +82,12 @@ void harness_restart(struct harness *h);
 /** Start the broker now, not with the first client. */
 void harness_start(struct harness *h);
 
+/** Begin to stop (place_drain) at every place, and run. */
+void harness_drain(struct harness *h);
+
+/** True if no place has a connection any more. */
+bool harness_is_drained(const struct harness *h);
+
 /** Turn all places until nothing is left to do at this moment. A broker that is never quiet fails the test. */
 void harness_run(struct harness *h);
 

@@ -145,3 +145,7 @@ tests_broker_test_spec_LDADD = $(protocol_test_libs)
 dist_check_SCRIPTS += tests/conformance/check_page.sh
 EXTRA_DIST += tests/conformance.md tests/conformance/generate.py tests/conformance/statements.tsv \
 	tests/conformance/reasons.tsv
+
+check_PROGRAMS += tests/broker/test_pitfalls_stop
+tests_broker_test_pitfalls_stop_SOURCES = tests/broker/test_pitfalls_stop.c $(conformance_main)
+tests_broker_test_pitfalls_stop_LDADD = $(conformance_libs)
