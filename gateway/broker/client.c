@@ -90,7 +90,7 @@ void client_written(struct client *client, size_t sent, bool blocked)
     STATS_ADD(&client->place->stats, bytes_sent, sent);
     client->blocked = blocked;
     if ((client->paused & CLIENT_PAUSE_OUTPUT) != 0 &&
-        client->out.len <= client->place->settings->limits.output_bytes / 2) {
+        client->out.len <= client->place->settings->limits.output_bytes) {
         client_set_paused(client, CLIENT_PAUSE_OUTPUT, false);
     }
     if (blocked) {
@@ -558,8 +558,11 @@ void client_receive(struct client *client, const uint8_t *buf, size_t len)
     if (client->parked_count > PARKED_MAX) {
         client_set_paused(client, CLIENT_PAUSE_PARKED, true);
     }
-    if (client->out.len > place->settings->limits.output_bytes) {
-        client_set_paused(client, CLIENT_PAUSE_OUTPUT, true); /* until half of it has left, client_written() */
+    /* Messages leave off at output_bytes, the last one above it; more than that are answers. A client that writes before
+     * it reads must not be stopped for messages: neither side would go on. */
+    const struct config_limits *limits = &place->settings->limits;
+    if (client->out.len > limits->output_bytes + limits->packet_bytes) {
+        client_set_paused(client, CLIENT_PAUSE_OUTPUT, true);
     }
 }
 
