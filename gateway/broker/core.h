@@ -58,6 +58,7 @@ struct place { /* owner: its thread, but for mailbox and stats */
     struct client *clients;        /* all connections; linked by next and prev */
     struct client *parked;         /* clients with parked acknowledgements; linked by parked_next */
     struct retained_walk *walks;   /* walks that can go on now */
+    struct retained_walk *running; /* those that still go on in this turn; NULL outside retained_walk_run() */
     struct place_wait *waits;      /* oldest first */
     struct place_wait *last_wait;
     struct batch *batches[INDEX_PLACES_MAX]; /* publications for other places, not posted yet */

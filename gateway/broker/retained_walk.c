@@ -48,18 +48,25 @@ void retained_walk_schedule(struct place *place, struct session *session)
     }
 }
 
-static void unschedule(struct place *place, struct retained_walk *walk)
+/* Take WALK out of the list that begins at *AT. @return false if it does not stand there */
+static bool take_out(struct retained_walk **at, const struct retained_walk *walk)
 {
-    if (!walk->is_scheduled) {
-        return;
-    }
-    walk->is_scheduled = false;
-    struct retained_walk **at = &place->walks;
     while (*at != NULL && *at != walk) {
         at = &(*at)->place_next;
     }
-    TG_ASSERT(*at == walk);
+    if (*at == NULL) {
+        return false;
+    }
     *at = walk->place_next;
+    return true;
+}
+
+static void unschedule(struct place *place, struct retained_walk *walk)
+{
+    if (walk->is_scheduled) {
+        walk->is_scheduled = false;
+        TG_ASSERT(take_out(&place->walks, walk) || take_out(&place->running, walk));
+    }
 }
 
 static void walk_free(struct place *place, struct retained_walk *walk)
@@ -160,10 +167,11 @@ static bool run_slice(struct place *place, struct retained_walk *walk)
 
 bool retained_walk_run(struct place *place)
 {
-    struct retained_walk *walk = place->walks;
+    place->running = place->walks;
     place->walks = NULL;
-    while (walk != NULL) {
-        struct retained_walk *next = walk->place_next;
+    while (place->running != NULL) { /* local_synced() may end walks */
+        struct retained_walk *walk = place->running;
+        place->running = walk->place_next;
         walk->is_scheduled = false;
         if (run_slice(place, walk)) {
             if (walk->cursor.done) {
@@ -178,7 +186,6 @@ bool retained_walk_run(struct place *place)
                 place->walks = walk;
             }
         }
-        walk = next;
     }
     return place->walks != NULL;
 }
