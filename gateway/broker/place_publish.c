@@ -71,12 +71,22 @@ static uint8_t check_fields(const struct place *place, const struct place_public
     return REASON_SUCCESS;
 }
 
+/* True if somebody interested is at a place whose mailbox is full: who has no socket that could be paused is refused. */
+static bool is_congested(struct place *place, struct bytes topic)
+{
+    return place->congested != 0 && (route_cache_find(place->cache, topic)->interest & place->congested) != 0;
+}
+
 struct place_published place_publish(struct place *place, const struct place_publication *p)
 {
     struct place_published result = {0};
     result.reason_code = check_fields(place, p, &result.why);
     if (result.reason_code == REASON_SUCCESS) {
         result.reason_code = publish_check(place, p->identity, p, &result.why);
+    }
+    if (result.reason_code == REASON_SUCCESS && is_congested(place, p->topic)) {
+        result.reason_code = REASON_QUOTA_EXCEEDED;
+        result.why = "receivers are busy";
     }
     if (result.reason_code != REASON_SUCCESS) {
         return result;
