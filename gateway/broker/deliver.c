@@ -117,7 +117,7 @@ static enum deliver_result hand_over(struct client *client, const struct publish
         .has_expiry = head->has_message_expiry,
         .retain = head->retain,
         .is_repeated = head->dup,
-        .qos = head->qos,
+        .qos = head->qos > 0, /* 2 is left of an MQTT client that had the session */
         .ids = parts->ids,
         .id_count = parts->id_count,
     };

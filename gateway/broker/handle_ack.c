@@ -18,19 +18,9 @@ static struct store_ticket submit(struct client *client, enum store_operation_ki
     return store_submit(client->place->broker->store, &operation);
 }
 
-/* An acknowledgement came for what was still to be repeated: then it need not be. */
-static void unmark_resend(struct outgoing *outgoing, const struct outgoing_entry *entry)
-{
-    if (entry->state == OUTGOING_RESEND || entry->state == OUTGOING_RERELEASE) {
-        outgoing->resend--;
-        outgoing->rerelease -= entry->state == OUTGOING_RERELEASE;
-    }
-}
-
 static void finish(struct client *client, uint32_t at)
 {
     struct session *session = client->session;
-    unmark_resend(&session->outgoing, outgoing_at(&session->outgoing.window, at));
     session_finish(client->place, session, at);
     session_pump(client->place, session);
 }
@@ -68,7 +58,7 @@ static void on_pubrec(struct client *client, const struct ack *ack)
         finish(client, (uint32_t)at); /* [MQTT-4.8.2-6] refused: not sent to anybody else either */
         return;
     }
-    unmark_resend(outgoing, entry);
+    outgoing_unmark(outgoing, entry); /* if it was still to be repeated, it need not be */
     message_unref(entry->message); /* [MQTT-4.3.3-6] from here on only the id counts */
     entry->message = NULL;
     entry->state = OUTGOING_RELEASED;

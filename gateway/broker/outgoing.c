@@ -83,6 +83,14 @@ int64_t outgoing_find(const struct outgoing *outgoing, uint16_t packet_id)
     return low < window->count && outgoing_at(window, low)->seq == seq ? (int64_t)low : -1;
 }
 
+void outgoing_unmark(struct outgoing *outgoing, const struct outgoing_entry *entry)
+{
+    if (entry->state == OUTGOING_RESEND || entry->state == OUTGOING_RERELEASE) {
+        outgoing->resend--;
+        outgoing->rerelease -= entry->state == OUTGOING_RERELEASE;
+    }
+}
+
 void outgoing_entry_fini(struct outgoing_entry *entry)
 {
     message_unref(entry->message);

@@ -85,6 +85,9 @@ static inline uint16_t outgoing_packet_id(uint64_t seq)
     return (uint16_t)(1 + seq % 65535);
 }
 
+/** ENTRY, which is in the window, is not to be repeated any more, if it was; its state is set by the caller. */
+void outgoing_unmark(struct outgoing *outgoing, const struct outgoing_entry *entry);
+
 /** Give back what ENTRY refers to. */
 void outgoing_entry_fini(struct outgoing_entry *entry);
 

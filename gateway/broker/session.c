@@ -269,6 +269,7 @@ void session_resume(struct place *place, struct session *session)
 void session_finish(struct place *place, struct session *session, uint32_t at)
 {
     struct outgoing_entry entry = outgoing_remove(&session->outgoing.window, at);
+    outgoing_unmark(&session->outgoing, &entry);
     if (at < session->outgoing.resend_from) {
         session->outgoing.resend_from--;
     }
@@ -407,8 +408,8 @@ static struct outgoing_entry take_back(struct place *place, struct session *sess
         session->outgoing.queue_bytes -= size;
         STATS_ADD(&place->stats, queued_messages, -1);
         STATS_ADD(&place->stats, queued_bytes, -(uint64_t)size);
-    } else if (taken.state == OUTGOING_RESEND) {
-        session->outgoing.resend--;
+    } else {
+        outgoing_unmark(&session->outgoing, &taken);
     }
     note_finished(place, session, &taken);
     return taken;
