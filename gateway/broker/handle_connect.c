@@ -621,6 +621,9 @@ void connecting_finish(struct client *client)
 {
     struct place *place = client->place;
     struct session *session = client->session;
+    if (client->is_local && !local_may_open(client)) {
+        return;
+    }
     log_connected(client);
     bool session_present = client->connecting->session_present;
     if (!client->is_local && !send_connack(client)) {

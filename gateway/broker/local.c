@@ -18,6 +18,8 @@ struct local { /* owner: the place's thread */
     const char *why;   /* why it ended */
     uint8_t reason_code;
     bool has_messages; /* since the last on_end_turn() */
+    bool wants_open;   /* the session is there: on_open() follows at the end of the turn */
+    bool is_turn_end;  /* that is now */
     bool wants_pump;   /* it can take more than it was given */
 };
 
@@ -63,6 +65,16 @@ static const struct client_transport local_transport = {
 
 /* --- what the core tells ---------------------------------------------------------------------------------------------------- */
 
+bool local_may_open(struct client *client)
+{
+    struct local *local = local_of(client);
+    if (!local->is_turn_end) {
+        local->wants_open = true;
+        client_touch(client);
+    }
+    return local->is_turn_end;
+}
+
 void local_opened(struct client *client, bool session_present)
 {
     struct local *local = local_of(client);
@@ -87,6 +99,12 @@ void local_synced(struct client *client)
 void local_end_turn(struct client *client)
 {
     struct local *local = local_of(client);
+    if (local->wants_open && client->state == CLIENT_CONNECTING) {
+        local->wants_open = false;
+        local->is_turn_end = true;
+        connecting_finish(client);
+        local->is_turn_end = false;
+    }
     if (client->state != CLIENT_CONNECTED) {
         return;
     }
@@ -115,6 +133,9 @@ struct local *local_open(struct place *place, const struct local_ops *ops, void 
                          const struct local_options *options, struct access_identity *identity)
 {
     struct local *local = calloc(1, sizeof(*local));
+    if (local != NULL) { /* client_new() may ask who it is */
+        *local = (struct local){.ops = ops, .owner = owner, .expiry_s = options->expiry_s};
+    }
     struct client *client = local != NULL ? client_new(place, &local_transport, local) : NULL;
     if (client == NULL) {
         session_identity_free(place, identity);
@@ -122,9 +143,6 @@ struct local *local_open(struct place *place, const struct local_ops *ops, void 
         return NULL;
     }
     local->client = client;
-    local->ops = ops;
-    local->owner = owner;
-    local->expiry_s = options->expiry_s;
     client->is_local = true;
     if (client->state == CLIENT_CLOSING) { /* the server is going down: on_close() follows */
         local_note_end(client, REASON_SERVER_SHUTTING_DOWN, "server is shutting down");
@@ -142,6 +160,12 @@ struct bytes local_client_id(const struct local *local)
     return client_id(local->client);
 }
 
+/* Its session may have been taken, or the server may go down: on_close() comes at the end of the turn. */
+static bool is_open(const struct local *local)
+{
+    return local->client->state == CLIENT_CONNECTED;
+}
+
 uint8_t local_subscribe(struct local *local, const struct local_subscription *subscription, const char **why)
 {
     struct subscribe_entry entry = {
@@ -151,6 +175,12 @@ uint8_t local_subscribe(struct local *local, const struct local_subscription *su
         .retain_as_published = subscription->retain_as_published,
         .retain_handling = subscription->retain_handling,
     };
+    if (!is_open(local)) {
+        if (why != NULL) {
+            *why = "the session is not there any more";
+        }
+        return REASON_SESSION_TAKEN_OVER;
+    }
     const char *reason = NULL;
     uint8_t code = subscribe_one(local->client, &entry, subscription->id, &reason);
     if (why != NULL) {
@@ -161,6 +191,9 @@ uint8_t local_subscribe(struct local *local, const struct local_subscription *su
 
 bool local_unsubscribe(struct local *local, struct bytes filter)
 {
+    if (!is_open(local)) {
+        return false;
+    }
     struct place *place = local->client->place;
     struct session *session = local->client->session;
     struct subscription *subscription = subscription_find(&session->subscriptions, filter, place->broker->hash_seed);
@@ -173,13 +206,13 @@ bool local_unsubscribe(struct local *local, struct bytes filter)
 
 void local_finish_up_to(struct local *local, uint64_t seq)
 {
+    if (!is_open(local)) {
+        return;
+    }
     struct place *place = local->client->place;
     struct session *session = local->client->session;
     struct outgoing *outgoing = &session->outgoing;
     while (outgoing->window.count > 0 && outgoing_at(&outgoing->window, 0)->seq <= seq) {
-        if (outgoing_at(&outgoing->window, 0)->state == OUTGOING_RESEND) {
-            outgoing->resend--;
-        }
         session_finish(place, session, 0);
     }
     client_touch(local->client);

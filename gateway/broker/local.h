@@ -66,12 +66,12 @@ struct local_options {
  * Open a local client at PLACE. OPS is static, OWNER outlives the client. IDENTITY (taken, may be NULL if access allows all) owns the session
  * from now on; its client_id is set here.
  *
- * Calls on_open(), perhaps before it returns. Returns borrowed, until on_close(); NULL without memory, then IDENTITY was freed.
+ * on_open() follows at the end of a turn, never before this returns. Returns borrowed, until on_close(); NULL without memory, then IDENTITY was freed.
  */
 struct local *local_open(struct place *place, const struct local_ops *ops, void *owner,
                          const struct local_options *options, struct access_identity *identity);
 
-/** Its client id; valid after on_open(). */
+/** Its client id; valid after on_open(), until the connection ends. */
 struct bytes local_client_id(const struct local *local);
 
 struct local_subscription {
@@ -84,7 +84,8 @@ struct local_subscription {
 };
 
 /**
- * Subscribe, after on_open(). @param why out, may be NULL: static text if refused
+ * Subscribe, after on_open(). When the connection has ended in this turn, and on_close() is still to come, it is refused with 0x8E; all other calls do nothing
+ * then. @param why out, may be NULL: static text if refused
  * @return the granted QoS 0..1, or a reason code >= 0x80
  */
 uint8_t local_subscribe(struct local *local, const struct local_subscription *subscription, const char **why);

@@ -12,6 +12,8 @@ struct local_message;
 
 /* CLIENT->is_local in all of them. */
 
+/** May on_open() be called now? Else connecting_finish() is called again at the end of the turn. */
+bool local_may_open(struct client *client);
 void local_opened(struct client *client, bool session_present);
 void local_deliver(struct client *client, const struct local_message *message);
 void local_synced(struct client *client);
