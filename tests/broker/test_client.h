@@ -173,6 +173,10 @@ const struct publish *tc_expect_publish_(struct tc *c, const char *topic, const 
 const struct publish *tc_receive_(struct tc *c, const char *topic, const char *payload, uint8_t qos);
 /** Any PUBLISH. */
 const struct publish *tc_expect_any_publish_(struct tc *c);
+/** Whatever comes first. */
+void tc_skip_(struct tc *c);
+/** Any acknowledgement of TYPE, for whatever. */
+const struct ack *tc_take_ack_(struct tc *c, enum packet_type type);
 const struct ack *tc_expect_ack_(struct tc *c, enum packet_type type, uint16_t packet_id, uint8_t reason_code);
 /** An acknowledgement whose reason code is below 0x80. */
 const struct ack *tc_expect_success_(struct tc *c, enum packet_type type, uint16_t packet_id);
@@ -195,6 +199,8 @@ void tc_expect_nothing_(struct tc *c);
 #define tc_expect_publish(...)     TC_AT(tc_expect_publish_(__VA_ARGS__))
 #define tc_receive(...)            TC_AT(tc_receive_(__VA_ARGS__))
 #define tc_expect_any_publish(...) TC_AT(tc_expect_any_publish_(__VA_ARGS__))
+#define tc_skip(c)                 TC_AT(tc_skip_(c))
+#define tc_take_ack(...)           TC_AT(tc_take_ack_(__VA_ARGS__))
 #define tc_expect_ack(...)         TC_AT(tc_expect_ack_(__VA_ARGS__))
 #define tc_expect_any_ack(...)     TC_AT(tc_expect_any_ack_(__VA_ARGS__))
 #define tc_expect_puback(c, id)    TC_AT(tc_expect_success_((c), PACKET_PUBACK, (id)))

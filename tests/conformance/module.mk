@@ -89,6 +89,10 @@ check_PROGRAMS += tests/conformance/test_errors_5
 tests_conformance_test_errors_5_SOURCES = tests/conformance/test_errors_5.c $(conformance_main)
 tests_conformance_test_errors_5_LDADD = $(conformance_libs)
 
+check_PROGRAMS += tests/broker/test_pitfalls_random
+tests_broker_test_pitfalls_random_SOURCES = tests/broker/test_pitfalls_random.c $(broker_harness)
+tests_broker_test_pitfalls_random_LDADD = $(conformance_libs)
+
 check_PROGRAMS += tests/conformance/test_auth_5
 tests_conformance_test_auth_5_SOURCES = tests/conformance/test_auth_5.c $(conformance_main)
 tests_conformance_test_auth_5_LDADD = $(conformance_libs)
