@@ -208,6 +208,7 @@ static struct session *prepare_here(struct place *place, struct session *session
     struct client *old = session->client;
     if (old != NULL) {
         uint32_t expiry_s = session->expiry_s;
+        STATS_ADD(&place->stats, takeovers, 1);
         client_close(old, REASON_SESSION_TAKEN_OVER, "taken over by another connection");
         if (expiry_s == 0) {
             return NULL; /* the session has ended with its connection */

@@ -428,6 +428,7 @@ static void on_start(struct place *place, struct mail *mail)
     struct handover *handover = handover_of(mail);
     struct session *session = handover->session;
     if (session->client != NULL) {
+        STATS_ADD(&place->stats, takeovers, 1);
         client_close(session->client, REASON_SESSION_TAKEN_OVER, "taken over by another connection");
     }
     if (!session->ended && (handover->acquire->clean_start || session->expiry_s == 0)) {

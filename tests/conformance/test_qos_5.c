@@ -1,4 +1,5 @@
 /* MQTT 5.0, 4.3 and 4.4: the exchanges of QoS 0, 1 and 2, and what of them is repeated. 2.2.1: packet identifiers. */
+#include "gateway/broker/stats.h"
 #include "tests/conformance/conformance.h"
 
 #include <stdio.h>
@@ -300,6 +301,7 @@ CONFORMANCE_TEST(mqtt_4_4_0_1_take_over_repeats_as_well)
     uint16_t second = tc_expect_publish(c, "a", "2", 2)->packet_id;
     struct tc *d = again(h, "c");
     tc_expect_refused(c, REASON_SESSION_TAKEN_OVER);
+    ck_assert_uint_eq(HARNESS_STAT(h, takeovers), 1);
     expect_repeated(d, "1", 1, first);
     expect_repeated(d, "2", 2, second);
     tc_expect_nothing(d);
