@@ -4,6 +4,7 @@
 
 #include "gateway/base/log.h"
 #include "gateway/broker/client.h"
+#include "gateway/broker/stats.h"
 #include "gateway/net/worker.h"
 #include "web/http.h"
 #include "web/http_connection.h"
@@ -141,7 +142,7 @@ static void transport_describe(void *transport, char *buf, size_t cap)
 }
 
 static const struct client_transport ws_transport = {
-    transport_flush, transport_pause, transport_close, transport_describe, "ws",
+    transport_flush, transport_pause, transport_close, transport_describe, "ws", TRANSPORT_WEBSOCKET,
 };
 
 static void end_client(struct web_connection *connection, enum client_end why)

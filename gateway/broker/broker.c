@@ -174,6 +174,17 @@ size_t broker_connections(const struct broker *broker)
     return (size_t)sum;
 }
 
+size_t broker_retained(const struct broker *broker, size_t *bytes)
+{
+    *bytes = retained_bytes(broker->retained);
+    return retained_count(broker->retained);
+}
+
+size_t broker_mailbox_bytes(const struct broker *broker, unsigned index)
+{
+    return atomic_load_explicit(&broker->places[index]->mailbox.charged, memory_order_relaxed);
+}
+
 size_t broker_memory(const struct broker *broker)
 {
     uint64_t sum = retained_bytes(broker->retained);

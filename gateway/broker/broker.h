@@ -19,6 +19,7 @@
 struct access;
 struct broker;
 struct place;
+struct stats;
 struct store;
 
 /** Wake the thread of one place: it will call place_receive_mail() soon. Called from any thread; must not block. */
@@ -48,6 +49,15 @@ unsigned broker_places(const struct broker *broker);
 
 /** Take over the reloadable parts of CONFIG (limits, $SYS interval, anonymous). Any one thread; places see it at their next turn. */
 void broker_reload(struct broker *broker, const struct config *config);
+
+/** The counters of all places, added up (stats.h). Any thread; not of one instant. */
+void broker_sum_stats(const struct broker *broker, struct stats *sum);
+
+/** Retained values, and with BYTES the bytes they count for. Any thread; approximate. */
+size_t broker_retained(const struct broker *broker, size_t *bytes);
+
+/** Bytes of publications that wait in the mailbox of place number INDEX. Any thread; approximate. */
+size_t broker_mailbox_bytes(const struct broker *broker, unsigned index);
 
 /** Connected clients over all places. Any thread; approximate. */
 size_t broker_connections(const struct broker *broker);

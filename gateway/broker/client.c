@@ -156,6 +156,7 @@ static void end(struct client *client, bool with_will, uint8_t reason_code, cons
     client->state = CLIENT_CLOSING;
     if (was_connected) {
         STATS_ADD(&place->stats, clients_connected, -1);
+        STATS_ADD(&place->stats, clients_by_transport[client->ops->kind], -1);
     }
     struct session *session = client->session;
     client->session = NULL;
@@ -572,6 +573,7 @@ void client_connected(struct client *client)
     client->state = CLIENT_CONNECTED;
     client->heard_ms = place->now_ms;
     STATS_ADD(&place->stats, clients_connected, 1);
+    STATS_ADD(&place->stats, clients_by_transport[client->ops->kind], 1);
     timer_wheel_stop(place->wheel, &client->timer);
     timer_init(&client->timer, on_keep_alive);
     if (client->keep_alive_s > 0) {

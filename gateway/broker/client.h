@@ -32,6 +32,7 @@ struct client_transport {
     /** Write the peer's address as text ("127.0.0.1:4711", "unix:...") to BUF, NUL-terminated; for logs and access. */
     void (*describe)(void *transport, char *buf, size_t cap);
     const char *name; /* "tcp", "unix", "ws": static */
+    uint8_t kind;     /* enum transport_kind (stats.h), by which connections are counted */
 };
 
 /** Why a connection ended, from the transport's point of view. */

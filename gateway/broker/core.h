@@ -103,9 +103,6 @@ struct broker {
     struct place *places[];
 };
 
-/** Connected clients, sessions, messages ...: the counters of all places, added up. Any thread; not of one instant. */
-void broker_sum_stats(const struct broker *broker, struct stats *sum);
-
 /** Set up and take down the $SYS updates of place 0. @return false without memory. */
 bool sys_place_init(struct place *place);
 void sys_place_fini(struct place *place);

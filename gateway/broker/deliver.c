@@ -86,7 +86,7 @@ static enum deliver_result write_encoded(struct client *client, struct publish_p
     }
     STATS_ADD(&place->stats, packets_sent, 1);
     STATS_ADD(&place->stats, publish_sent[head->qos], 1);
-    STATS_ADD(&place->stats, publish_bytes_sent, parts->payload.len);
+    STATS_ADD(&place->stats, publish_bytes_sent[head->qos], parts->payload.len);
     return DELIVER_SENT;
 }
 
@@ -123,7 +123,7 @@ static enum deliver_result hand_over(struct client *client, const struct publish
     };
     local_deliver(client, &message);
     STATS_ADD(&client->place->stats, publish_sent[head->qos], 1);
-    STATS_ADD(&client->place->stats, publish_bytes_sent, parts->payload.len);
+    STATS_ADD(&client->place->stats, publish_bytes_sent[head->qos], parts->payload.len);
     return DELIVER_SENT;
 }
 
@@ -192,7 +192,7 @@ static bool send_shared_encoding(struct client *client, struct publication *publ
     client_touch(client);
     STATS_ADD(&place->stats, packets_sent, 1);
     STATS_ADD(&place->stats, publish_sent[0], 1);
-    STATS_ADD(&place->stats, publish_bytes_sent, publication->payload.len);
+    STATS_ADD(&place->stats, publish_bytes_sent[0], publication->payload.len);
     return true;
 }
 

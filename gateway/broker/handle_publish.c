@@ -165,7 +165,7 @@ void handle_publish(struct client *client, uint8_t flags, struct bytes body)
     }
     struct place *place = client->place;
     STATS_ADD(&place->stats, publish_received[p.qos], 1);
-    STATS_ADD(&place->stats, publish_bytes_received, p.payload.len);
+    STATS_ADD(&place->stats, publish_bytes_received[p.qos], p.payload.len);
     const char *why = NULL;
     uint8_t reason_code = check_packet(client, &p, &why);
     if (reason_code != REASON_SUCCESS) {

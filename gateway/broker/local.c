@@ -61,6 +61,7 @@ static const struct client_transport local_transport = {
     .close = transport_close,
     .describe = transport_describe,
     .name = "local",
+    .kind = TRANSPORT_LOCAL,
 };
 
 /* --- what the core tells ---------------------------------------------------------------------------------------------------- */

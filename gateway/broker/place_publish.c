@@ -92,7 +92,7 @@ struct place_published place_publish(struct place *place, const struct place_pub
         return result;
     }
     STATS_ADD(&place->stats, publish_received[p->qos], 1);
-    STATS_ADD(&place->stats, publish_bytes_received, p->payload.len);
+    STATS_ADD(&place->stats, publish_bytes_received[p->qos], p->payload.len);
     struct publication publication = {
         .topic = p->topic,
         .payload = p->payload,

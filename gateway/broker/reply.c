@@ -128,6 +128,7 @@ static void park(struct client *client, struct parked_ack *ack)
     }
     client->parked_last = ack;
     client->parked_count++;
+    STATS_ADD(&client->place->stats, parked_acknowledgements, 1);
     if (client->parked_at == NULL) {
         link_parked(client);
     }
@@ -216,6 +217,7 @@ static void release_client(struct client *client)
             client->parked_last = NULL;
         }
         client->parked_count--;
+        STATS_ADD(&client->place->stats, parked_acknowledgements, -1);
         release(client, ack); /* what a CONNACK sets free may park anew, or close the client */
         free(ack);
     }
@@ -248,6 +250,7 @@ void reply_drop_parked(struct client *client)
         client->parked = ack->next;
         free(ack);
     }
+    STATS_ADD(&client->place->stats, parked_acknowledgements, -(uint64_t)client->parked_count);
     client->parked_last = NULL;
     client->parked_count = 0;
     if (client->parked_at != NULL) {

@@ -8,15 +8,26 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+/** What carries a client's bytes or messages. */
+enum transport_kind {
+    TRANSPORT_TCP,
+    TRANSPORT_UNIX,
+    TRANSPORT_WEBSOCKET,
+    TRANSPORT_LOCAL, /* no stream of MQTT bytes: event streams, requests */
+    TRANSPORTS,
+};
+
 struct stats { /* owner: the place's thread writes, any thread reads */
     /* what is there now */
     _Atomic uint64_t clients_connected;
+    _Atomic uint64_t clients_by_transport[TRANSPORTS]; /* of those; index: enum transport_kind */
     _Atomic uint64_t sessions;
     _Atomic uint64_t subscriptions;
     _Atomic uint64_t shared_subscriptions;
     _Atomic uint64_t queued_messages;
     _Atomic uint64_t queued_bytes;
     _Atomic uint64_t input_bytes; /* cut packets kept for connections */
+    _Atomic uint64_t parked_acknowledgements; /* they wait for the store */
 
     /* what has happened */
     _Atomic uint64_t connections_opened;
@@ -31,8 +42,8 @@ struct stats { /* owner: the place's thread writes, any thread reads */
     _Atomic uint64_t bytes_sent;
     _Atomic uint64_t publish_received[3]; /* PUBLISH packets by QoS */
     _Atomic uint64_t publish_sent[3];
-    _Atomic uint64_t publish_bytes_received; /* payload */
-    _Atomic uint64_t publish_bytes_sent;
+    _Atomic uint64_t publish_bytes_received[3]; /* payload, by QoS */
+    _Atomic uint64_t publish_bytes_sent[3];
     _Atomic uint64_t wills_published;
 
     /* what was not delivered, by cause */

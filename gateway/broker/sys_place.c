@@ -57,8 +57,9 @@ static void update(struct place *place)
         .publish_dropped = stats.dropped_output_full + stats.dropped_queue_full + stats.dropped_expired +
                            stats.dropped_too_large + stats.dropped_denied + stats.dropped_no_memory +
                            stats.dropped_no_member,
-        .publish_bytes_received = stats.publish_bytes_received,
-        .publish_bytes_sent = stats.publish_bytes_sent,
+        .publish_bytes_received =
+            stats.publish_bytes_received[0] + stats.publish_bytes_received[1] + stats.publish_bytes_received[2],
+        .publish_bytes_sent = stats.publish_bytes_sent[0] + stats.publish_bytes_sent[1] + stats.publish_bytes_sent[2],
     };
     sys_update(place->sys, &values, publish, place);
 }

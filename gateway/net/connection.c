@@ -14,6 +14,7 @@
 #include "gateway/base/assert.h"
 #include "gateway/base/log.h"
 #include "gateway/broker/client.h"
+#include "gateway/broker/stats.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/proxy.h"
 #include "gateway/net/worker.h"
@@ -206,11 +207,11 @@ static void transport_describe(void *transport, char *buf, size_t cap)
 }
 
 static const struct client_transport tcp_transport = {
-    transport_flush, transport_pause, transport_close, transport_describe, "tcp",
+    transport_flush, transport_pause, transport_close, transport_describe, "tcp", TRANSPORT_TCP,
 };
 
 static const struct client_transport unix_transport = {
-    transport_flush, transport_pause, transport_close, transport_describe, "unix",
+    transport_flush, transport_pause, transport_close, transport_describe, "unix", TRANSPORT_UNIX,
 };
 
 /* --- input ------------------------------------------------------------------------------------------------------- */

@@ -451,7 +451,7 @@ static void peer_describe(void *transport, char *buf, size_t cap)
     (void)snprintf(buf, cap, "test");
 }
 
-static const struct client_transport transport = {peer_flush, peer_pause, peer_close, peer_describe, "test"};
+static const struct client_transport transport = {peer_flush, peer_pause, peer_close, peer_describe, "test", 0};
 
 static void open_peer(struct peer *peer, const char *id, bool clean_start)
 {
