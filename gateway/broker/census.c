@@ -1,11 +1,13 @@
 /* A part is one shard of the directory at one place. The census travels by mail to that place, which writes the entries into a
- * buffer, and back. While it is away its home touches nothing of it but is_cancelled. */
+ * buffer, and back. While it is away its home touches nothing of it but is_cancelled. Who asks for one session goes from place to place with
+ * its id. */
 #include "gateway/broker/census.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/access/access.h"
+#include "gateway/base/hash.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/directory.h"
@@ -27,7 +29,9 @@ struct census { /* whoever has its mail; home's members: home */
     const struct census_ops *ops;
     void *owner;
     enum census_kind kind;
-    uint32_t part;     /* shard * places + place of the one to be looked at next */
+    uint8_t *wanted;   /* owned: id of the one session that is asked for; NULL: all */
+    size_t wanted_len;
+    uint32_t part;     /* shard * places + place of the one to be looked at next; with `wanted` just the place */
     bool is_away;      /* home's */
     bool is_telling;   /* home's: its callbacks are being called */
     bool is_cancelled; /* home's */
@@ -80,6 +84,7 @@ static void add_session(struct place *place, struct session *session, struct cen
     const struct client *client = session->client;
     struct census_entry entry = {
         .client_id = session_client_id(session),
+        .key = session->hash,
         .is_connected = client != NULL,
         .has_will = session->will != NULL,
         .version = session->version,
@@ -109,6 +114,7 @@ static void add_subscriptions(struct session *session, struct census *census)
          s = subscription_next(&session->subscriptions, &at)) {
         struct census_entry entry = {
             .client_id = session_client_id(session),
+            .key = tg_hash(s->full, s->full_len, session->hash),
             .filter = {s->full, s->full_len},
             .id = s->id,
             .qos = s->qos,
@@ -150,6 +156,7 @@ static void tell(const struct census *census)
 
 static void destroy(struct census *census)
 {
+    free(census->wanted);
     free(census->records);
     free(census);
 }
@@ -162,7 +169,6 @@ static void on_return(struct place *place, struct mail *mail)
     if (!census->is_cancelled) {
         census->is_telling = true;
         tell(census);
-        census->used = 0;
         if (!census->is_cancelled) {
             census->ops->on_part(census->owner, census->is_complete, census->failed);
         }
@@ -177,8 +183,13 @@ static void on_visit(struct place *place, struct mail *mail)
 {
     struct census *census = (struct census *)mail;
     unsigned places = place->broker->place_count;
-    size_t shard = census->part / places;
-    bool more_shards = directory_visit(place, &shard, visit, census);
+    bool more_shards = false;
+    if (census->wanted != NULL) {
+        directory_visit_one(place, (struct bytes){census->wanted, census->wanted_len}, visit, census);
+    } else {
+        size_t shard = census->part / places;
+        more_shards = directory_visit(place, &shard, visit, census);
+    }
     census->part++;
     census->is_complete = !more_shards && census->part % places == 0;
     census->mail = (struct mail){.receive = on_return};
@@ -189,12 +200,12 @@ void census_continue(struct census *census)
 {
     struct place *home = census->home;
     census->is_away = true;
+    census->used = 0;
     census->mail = (struct mail){.receive = on_visit};
     mail_post(home, census->part % home->broker->place_count, &census->mail);
 }
 
-struct census *census_start(struct place *place, enum census_kind kind, uint32_t part, const struct census_ops *ops,
-                            void *owner)
+static struct census *census_new(struct place *place, enum census_kind kind, const struct census_ops *ops, void *owner)
 {
     struct census *census = calloc(1, sizeof(*census));
     if (census == NULL) {
@@ -204,7 +215,37 @@ struct census *census_start(struct place *place, enum census_kind kind, uint32_t
     census->ops = ops;
     census->owner = owner;
     census->kind = kind;
+    return census;
+}
+
+struct census *census_start(struct place *place, enum census_kind kind, uint32_t part, const struct census_ops *ops,
+                            void *owner)
+{
+    struct census *census = census_new(place, kind, ops, owner);
+    if (census == NULL) {
+        return NULL;
+    }
     census->part = part;
+    census_continue(census);
+    return census;
+}
+
+struct census *census_find(struct place *place, enum census_kind kind, struct bytes client_id, const struct census_ops *ops,
+                           void *owner)
+{
+    struct census *census = census_new(place, kind, ops, owner);
+    if (census == NULL) {
+        return NULL;
+    }
+    census->wanted = malloc(client_id.len + 1);
+    if (census->wanted == NULL) {
+        free(census);
+        return NULL;
+    }
+    if (client_id.len > 0) {
+        memcpy(census->wanted, client_id.data, client_id.len);
+    }
+    census->wanted_len = client_id.len;
     census_continue(census);
     return census;
 }

@@ -24,9 +24,10 @@ enum census_kind {
     CENSUS_SUBSCRIPTIONS, /* one entry a subscription; of the session only its client id is told */
 };
 
-/** One session, or one subscription; borrowed for the call. */
+/** One session, or one subscription. Its strings are valid until census_continue() or census_free(). */
 struct census_entry {
     struct bytes client_id;
+    uint64_t key; /* of the session or subscription: well mixed, the same in every list until the process ends */
 
     /* CENSUS_SESSIONS */
     struct bytes user_name; /* empty: anonymous */
@@ -68,6 +69,13 @@ struct census *census_start(struct place *place, enum census_kind kind, uint32_t
 
 /** Go on with the next part, from within or after on_part() (not is_complete). */
 void census_continue(struct census *census);
+
+/**
+ * Begin a list of the one session called CLIENT_ID (copied), or of its subscriptions. Else as census_start(); there is a part for each
+ * place.
+ */
+struct census *census_find(struct place *place, enum census_kind kind, struct bytes client_id, const struct census_ops *ops,
+                           void *owner);
 
 /** Where the list goes on after the part that was told last: what census_start() takes to resume it. */
 uint32_t census_part(const struct census *census);

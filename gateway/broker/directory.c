@@ -155,6 +155,18 @@ bool directory_visit(struct place *place, size_t *shard, directory_visit_fn visi
     return *shard < SHARDS;
 }
 
+void directory_visit_one(struct place *place, struct bytes client_id, directory_visit_fn visit, void *arg)
+{
+    uint64_t hash = tg_hash(client_id.data, client_id.len, place->broker->hash_seed);
+    struct shard *shard = shard_of(place->broker->directory, hash);
+    pthread_mutex_lock(&shard->mutex);
+    struct session *session = find(shard, hash, client_id);
+    if (session != NULL && !session->moving && session->place == place) {
+        visit(place, session, arg);
+    }
+    pthread_mutex_unlock(&shard->mutex);
+}
+
 /* --- acquisition ------------------------------------------------------------------------------------------------------ */
 
 static struct acquire *acquire_new(struct place *place, struct client *client, struct bytes client_id, uint64_t hash,

@@ -71,4 +71,7 @@ typedef void (*directory_visit_fn)(struct place *place, struct session *session,
 /** Call VISIT for the sessions of shard number *SHARD (from 0) that are at PLACE, and move on to the next. @return false after the last */
 bool directory_visit(struct place *place, size_t *shard, directory_visit_fn visit, void *arg);
 
+/** Call VISIT for the session of CLIENT_ID if it is at PLACE. */
+void directory_visit_one(struct place *place, struct bytes client_id, directory_visit_fn visit, void *arg);
+
 #endif

@@ -137,6 +137,105 @@ START_TEST(may_be_ended_while_it_is_away)
 }
 END_TEST
 
+/* What was told last, kept beyond the callback. */
+struct kept {
+    struct census *census;
+    struct census_entry entry;
+    size_t entries;
+    size_t parts;
+    bool is_complete;
+};
+
+static void keep_entry(void *owner, const struct census_entry *entry)
+{
+    struct kept *kept = owner;
+    kept->entry = *entry;
+    kept->entries++;
+}
+
+static void keep_part(void *owner, bool is_complete, bool failed)
+{
+    struct kept *kept = owner;
+    ck_assert(!failed);
+    kept->parts++;
+    kept->is_complete = is_complete;
+    if (!is_complete && kept->entries == 0) {
+        census_continue(kept->census);
+    }
+}
+
+static const struct census_ops keep_ops = {keep_entry, keep_part};
+
+START_TEST(finds_one_session_whichever_place_has_it)
+{
+    static const char *const ids[] = {"c1", "c6", "c11", "c16"}; /* of four places */
+    struct harness *h = forty_clients();
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        struct kept kept = {0};
+        kept.census = census_find(harness_place(h, 2), CENSUS_SESSIONS, bytes_from_string(ids[i]), &keep_ops, &kept);
+        harness_run(h);
+        ck_assert_uint_eq(kept.entries, 1);
+        ck_assert(bytes_equal(kept.entry.client_id, bytes_from_string(ids[i]))); /* still valid */
+        ck_assert_uint_eq(kept.entry.subscriptions, 1);
+        census_free(kept.census);
+    }
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(looks_at_every_place_for_a_session_that_is_not_there)
+{
+    struct harness *h = forty_clients();
+    struct kept kept = {0};
+    kept.census = census_find(harness_place(h, 0), CENSUS_SESSIONS, bytes_from_string("nobody"), &keep_ops, &kept);
+    harness_run(h);
+    ck_assert_uint_eq(kept.entries, 0);
+    ck_assert_uint_eq(kept.parts, PLACES);
+    ck_assert(kept.is_complete);
+    census_free(kept.census);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(keys_stay_and_tell_subscriptions_apart)
+{
+    struct harness *h = harness_new(1);
+    struct tc *c = tc_connect(h, "c0", MQTT_5_0);
+    tc_subscribe(c, "a/#", 1);
+    uint64_t first = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        struct kept kept = {0};
+        kept.census = census_find(harness_place(h, 0), CENSUS_SUBSCRIPTIONS, bytes_from_string("c0"), &keep_ops, &kept);
+        harness_run(h);
+        ck_assert_uint_eq(kept.entries, 1);
+        ck_assert(i == 0 || (kept.entry.key == first) == (i == 1));
+        first = kept.entry.key;
+        census_free(kept.census);
+        if (i == 1) {
+            tc_unsubscribe(c, "a/#");
+            tc_subscribe(c, "a/b", 1);
+        }
+    }
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(ends_behind_any_part_that_a_list_never_had)
+{
+    static const uint32_t parts[] = {64 * PLACES, 64 * PLACES + 1, UINT32_MAX - 1, UINT32_MAX};
+    struct harness *h = forty_clients();
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        struct list list = {0};
+        list.census = census_start(harness_place(h, 0), CENSUS_SESSIONS, parts[i], &ops, &list);
+        harness_run(h);
+        ck_assert(list.is_complete);
+        ck_assert_uint_eq(list.entries, 0);
+        census_free(list.census);
+    }
+    harness_free(h);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("census");
@@ -145,6 +244,10 @@ static Suite *suite(void)
     tcase_add_test(tc, lists_every_subscription);
     tcase_add_test(tc, goes_on_where_a_list_was_left);
     tcase_add_test(tc, may_be_ended_while_it_is_away);
+    tcase_add_test(tc, finds_one_session_whichever_place_has_it);
+    tcase_add_test(tc, looks_at_every_place_for_a_session_that_is_not_there);
+    tcase_add_test(tc, keys_stay_and_tell_subscriptions_apart);
+    tcase_add_test(tc, ends_behind_any_part_that_a_list_never_had);
     suite_add_tcase(s, tc);
     return s;
 }
