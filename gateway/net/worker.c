@@ -35,6 +35,18 @@ static uint64_t system_wall_ms(void)
 
 const struct worker_clock worker_system_clock = {system_monotonic_ms, system_wall_ms};
 
+/* Finer than the clock that the core is told: for measuring. */
+static uint64_t precise_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+const uint64_t worker_turn_bounds_ns[WORKER_TURN_BOUNDS] = {
+    100000, 500000, 1000000, 2500000, 5000000, 10000000, 25000000, 50000000, 100000000, 1000000000,
+};
+
 /* --- the turn of one worker -------------------------------------------------------------------------------------- */
 
 static void set_time(struct worker *worker)
@@ -62,6 +74,7 @@ static void loop_acquires(struct ev_loop *loop) EV_NOEXCEPT
         tg_rcu_online();
     }
     worker->turn++;
+    worker->woke_ns = precise_ns();
     set_time(worker);
 }
 
@@ -136,6 +149,23 @@ static void say_if_drained(struct worker *worker)
     }
 }
 
+/* One writer: a load and a store do. */
+static void add_relaxed(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static void count_turn(struct worker *worker)
+{
+    uint64_t took_ns = precise_ns() - worker->woke_ns;
+    size_t i = 0;
+    while (i < WORKER_TURN_BOUNDS && took_ns > worker_turn_bounds_ns[i]) {
+        i++;
+    }
+    add_relaxed(&worker->durations.counts[i], 1);
+    add_relaxed(&worker->durations.busy_ns, took_ns);
+}
+
 static void take_turn(struct worker *worker)
 {
     ev_run(worker->loop, worker->may_sleep ? EVRUN_ONCE : EVRUN_NOWAIT);
@@ -160,6 +190,7 @@ static void take_turn(struct worker *worker)
     worker->may_sleep = !work_is_left && !worker->mail_is_left && TAILQ_EMPTY(&worker->lists[CONNECTION_ENDED]);
     say_if_drained(worker);
     set_alarm(worker);
+    count_turn(worker);
     atomic_fetch_add_explicit(&worker->turns, 1, memory_order_relaxed);
 }
 

@@ -68,6 +68,17 @@ struct worker_guest {
     void (*stop)(void *arg, struct worker *worker);
 };
 
+#define WORKER_TURN_BOUNDS 10u
+
+/** Upper bounds of worker_turns.counts, in ns, ascending. */
+extern const uint64_t worker_turn_bounds_ns[WORKER_TURN_BOUNDS];
+
+/** How long turns took, from the end of the sleep: what an event that comes meanwhile waits at most. Its thread writes, any reads. */
+struct worker_turns {
+    _Atomic uint64_t counts[WORKER_TURN_BOUNDS + 1]; /* by the first bound that is not exceeded; the last: above all */
+    _Atomic uint64_t busy_ns;                        /* of all turns */
+};
+
 struct worker {                        /* owner: its thread, unless a line says otherwise */
     _Alignas(64) struct ev_loop *loop; /* immutable; workers share no cache line */
     ev_async wake;
@@ -79,6 +90,7 @@ struct worker {                        /* owner: its thread, unless a line says 
     uint8_t *buffer;         /* WORKER_BUFFER_BYTES for one read, lent to client_receive() */
     uint64_t now_ms;         /* of this turn, monotonic */
     uint64_t swept_ms;
+    uint64_t woke_ns; /* when this turn began, monotonic */
     uint32_t turn; /* number of this turn, wraps */
     bool may_sleep;
     bool is_woken; /* since the last turn */
@@ -89,6 +101,7 @@ struct worker {                        /* owner: its thread, unless a line says 
     _Atomic(struct connection *) inbox; /* stack of connections dealt by other workers; any thread pushes */
     _Atomic uint32_t connections;       /* here or on their way here; any thread */
     _Atomic uint64_t turns;             /* done; read by any thread */
+    struct worker_turns durations;
     atomic_bool is_drained;             /* read by any thread */
 
     struct listener *listeners; /* list; main thread before start and after stop */
