@@ -32,6 +32,7 @@
 struct client;
 struct http_request;
 struct listener;
+struct request_stats;
 struct worker;
 
 enum web_state {
@@ -84,6 +85,7 @@ struct web_worker { /* owner: the worker's thread, before and after it the main 
     struct http_request_list waiting; /* requests that are held, streamed or sent in pieces */
     size_t lingering;                 /* sockets whose peer is still reading the last answer */
     struct web_linger_list *lingers;
+    struct request_stats *requests; /* owned; any thread reads */
     uint8_t *scratch; /* WEB_SCRATCH_BYTES, for one write */
     bool is_draining;
 };
@@ -94,6 +96,9 @@ struct web_worker { /* owner: the worker's thread, before and after it the main 
 
 /** The settings in force; valid until the end of the turn. */
 const struct web_settings *web_settings(const struct web_worker *owner);
+
+/** The counters of worker number INDEX. Any thread. */
+const struct request_stats *web_request_stats(const struct web_worker *owner, unsigned index);
 
 /** Whether the gateway is ready. Any thread. */
 bool web_is_ready(const struct web_worker *owner);

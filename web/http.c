@@ -5,6 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include <netinet/in.h>
+
+#include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
 #include "web/forwarded.h"
 #include "web/http_connection.h"
@@ -188,6 +191,26 @@ bool http_is_secure(struct http_request *request)
 {
     return forwarded_is_trusted(request->connection) &&
            bytes_equal(http_header(request, "x-forwarded-proto"), bytes_from_string("https"));
+}
+
+bool http_is_from_here(struct http_request *request)
+{
+    const struct web_connection *connection = request->connection;
+    struct in6_addr address;
+    if (connection->listener->has_proxy_header || lws_guard_header_len(connection->wsi, "x-forwarded-for") >= 0 ||
+        lws_guard_header_len(connection->wsi, "forwarded") >= 0) {
+        return false;
+    }
+    if (!connection->has_address) {
+        return true;
+    }
+    memcpy(&address, connection->address, sizeof address);
+    return IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == 127);
+}
+
+const struct request_stats *http_request_stats(const struct http_request *request, unsigned index)
+{
+    return web_request_stats(request->connection->owner, index);
 }
 
 struct worker *http_worker(const struct http_request *request)

@@ -34,6 +34,7 @@
 
 struct http_request;
 struct place;
+struct request_stats;
 struct timer_wheel;
 struct web_settings;
 struct worker;
@@ -143,6 +144,12 @@ void *http_alloc(struct http_request *request, size_t len);
 /** The peer for logs and access: "127.0.0.1:4711"; behind a trusted proxy the address that it vouches for ("192.0.2.7"). */
 const char *http_peer(struct http_request *request);
 
+/**
+ * True if whoever asks is on this machine: the socket's own address is a loopback address or a unix socket, and no proxy says that it asks
+ * for somebody else.
+ */
+bool http_is_from_here(struct http_request *request);
+
 /** True if the request came over TLS, to us or (vouched for by a trusted proxy) to the proxy. */
 bool http_is_secure(struct http_request *request);
 
@@ -150,6 +157,9 @@ bool http_is_secure(struct http_request *request);
 
 struct worker *http_worker(const struct http_request *request);
 struct place *http_place(const struct http_request *request);
+
+/** The counters of requests of worker number INDEX. */
+const struct request_stats *http_request_stats(const struct http_request *request, unsigned index);
 
 /** Timers of this worker's web side; exact to the millisecond, fired outside of every callback of libraries. */
 struct timer_wheel *http_timers(const struct http_request *request);

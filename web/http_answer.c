@@ -12,6 +12,8 @@
 #include "gateway/base/log.h"
 #include "gateway/net/worker.h"
 #include "web/http_request.h"
+#include "web/http_status.h"
+#include "web/request_stats.h"
 
 #define HEADER_VALUE_MAX 1024u
 #define DETAIL_MAX       512u
@@ -21,54 +23,70 @@
 #define CHUNK_END        "\r\n"
 #define LAST_CHUNK       "0\r\n\r\n"
 
+/* The place of a status in this table is its index. */
+static const struct {
+    unsigned status;
+    const char *text;
+} statuses[] = {
+    {0, "Unknown"},
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {304, "Not Modified"},
+    {308, "Permanent Redirect"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {411, "Length Required"},
+    {412, "Precondition Failed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {421, "Misdirected Request"},
+    {422, "Unprocessable Content"},
+    {426, "Upgrade Required"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
+};
+
+#define STATUS_COUNT (sizeof statuses / sizeof statuses[0])
+
+_Static_assert(STATUS_COUNT <= REQUEST_STATS_STATUSES, "each has a counter");
+
+unsigned http_status_index(unsigned status)
+{
+    unsigned index = STATUS_COUNT - 1;
+    while (index > 0 && statuses[index].status != status) {
+        index--;
+    }
+    return index;
+}
+
+unsigned http_status_at(unsigned index)
+{
+    return index < STATUS_COUNT ? statuses[index].status : 0;
+}
+
 const char *http_status_text(unsigned status)
 {
-    static const struct {
-        unsigned status;
-        const char *text;
-    } texts[] = {
-        {200, "OK"},
-        {201, "Created"},
-        {202, "Accepted"},
-        {204, "No Content"},
-        {301, "Moved Permanently"},
-        {302, "Found"},
-        {304, "Not Modified"},
-        {308, "Permanent Redirect"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {406, "Not Acceptable"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {410, "Gone"},
-        {411, "Length Required"},
-        {412, "Precondition Failed"},
-        {413, "Content Too Large"},
-        {414, "URI Too Long"},
-        {415, "Unsupported Media Type"},
-        {417, "Expectation Failed"},
-        {421, "Misdirected Request"},
-        {422, "Unprocessable Content"},
-        {426, "Upgrade Required"},
-        {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {502, "Bad Gateway"},
-        {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"},
-        {507, "Insufficient Storage"},
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        if (texts[i].status == status) {
-            return texts[i].text;
-        }
-    }
-    return "Unknown";
+    return statuses[http_status_index(status)].text;
 }
 
 /* --- headers ----------------------------------------------------------------------------------------------------- */
@@ -326,10 +344,12 @@ static void stop_deadline(struct http_request *request)
     timer_wheel_stop(request->connection->owner->timers, &request->deadline);
 }
 
-static void begin_answer(struct http_request *request)
+static void begin_answer(struct http_request *request, unsigned status)
 {
     TG_ASSERT(request->phase <= HTTP_HELD);
     stop_deadline(request);
+    request_stats_count(request->connection->owner->requests, request->route, status,
+                        request_stats_now_ns() - request->complete_ns);
     if (request->connection->owner->is_draining) {
         request->closes = true;
     }
@@ -340,7 +360,7 @@ void http_reply_shared(struct http_request *request, unsigned status, const char
 {
     struct text head;
     char framing[48] = "";
-    begin_answer(request);
+    begin_answer(request, status);
     if (status != 204 && status != 304) {
         snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", len);
     }
@@ -459,7 +479,7 @@ bool http_stream_begin(struct http_request *request, unsigned status, const char
 {
     struct text head;
     const struct http_shared nobody = {NULL, NULL};
-    begin_answer(request);
+    begin_answer(request, status);
     request->stream_is_chunked = !request->is_http_1_0;
     request->closes = request->closes || request->is_http_1_0;
     if (request->is_broken ||

@@ -17,6 +17,7 @@
 #include "gateway/net/worker.h"
 #include "web/forwarded.h"
 #include "web/http_request.h"
+#include "web/request_stats.h"
 #include "web/routes.h"
 #include "web/static_files.h"
 #include "web/ws.h"
@@ -44,6 +45,7 @@ void http_refuse(struct web_connection *connection, unsigned status, const char 
     struct iovec iov = {text, http_write_refusal(text, sizeof text, status, detail)};
     connection->is_refused = true;
     connection->state = WEB_CLOSING;
+    request_stats_count(connection->owner->requests, NULL, status, 0);
     web_connection_linger(connection);
     if (lws_guard_send(connection->wsi, &iov, 1) > 0) {
         char peer[160];
@@ -324,6 +326,7 @@ static void handle(struct http_request *request)
     struct web_connection *connection = request->connection;
     web_connection_stop_timer(connection);
     request->phase = HTTP_HANDLING;
+    request->complete_ns = request_stats_now_ns();
     if (request->refusal != 0) {
         if (request->refusal == 405) {
             add_allow(request);

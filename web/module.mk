@@ -1,10 +1,19 @@
 # WebSocket and HTTP on libwebsockets.
 noinst_LIBRARIES += web/libweb.a
 web_libweb_a_SOURCES = \
+	web/admin.c \
+	web/admin.h \
+	web/admin_clients.c \
+	web/admin_retained.c \
+	web/admin_topics.c \
 	web/base64.c \
 	web/base64.h \
+	web/buffer.c \
+	web/buffer.h \
 	web/compat.c \
 	web/connection.h \
+	web/figures.c \
+	web/figures.h \
 	web/forwarded.c \
 	web/forwarded.h \
 	web/health.c \
@@ -15,19 +24,28 @@ web_libweb_a_SOURCES = \
 	web/http_connection.c \
 	web/http_connection.h \
 	web/http_request.h \
+	web/http_status.h \
 	web/idempotency.c \
 	web/idempotency.h \
+	web/list.c \
+	web/list.h \
 	web/lws_guard.c \
 	web/lws_guard.h \
 	web/message_json.c \
 	web/message_json.h \
 	web/message_source.c \
 	web/message_source.h \
+	web/metrics.c \
+	web/metrics.h \
+	web/openapi.c \
+	web/openapi.h \
 	web/origin.c \
 	web/origin.h \
 	web/publish_bulk.c \
 	web/publish_status.c \
 	web/publish_status.h \
+	web/request_stats.c \
+	web/request_stats.h \
 	web/routes.c \
 	web/routes.h \
 	web/static_files.c \

@@ -4,7 +4,10 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "web/admin.h"
 #include "web/health.h"
+#include "web/metrics.h"
+#include "web/openapi.h"
 #include "web/topics.h"
 #include "web/ws.h"
 
@@ -38,7 +41,10 @@ static const struct http_outcome websocket_outcomes[] = {
 #define STRINGS "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"
 
 #define TOPIC_PARAM                                                                                                    \
-    {"topic", "query", STRING, "The topic, exactly: for topics whose bytes a path cannot carry.", false}
+    {"topic", "path", STRING, "The topic; its slashes may be written as they are.", true},                             \
+    {                                                                                                                  \
+        "topic", "query", STRING, "The topic, exactly: for topics whose bytes a path cannot carry.", false             \
+    }
 
 static const struct http_param publish_params[] = {
     TOPIC_PARAM,
@@ -135,6 +141,89 @@ static const struct http_outcome compat_retained_outcomes[] = {
     {0, NULL, NULL},
 };
 
+/* --- what goes on ------------------------------------------------------------------------------------------------ */
+
+#define LIMIT   "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000,\"default\":1000}"
+#define LEVELS  "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000,\"default\":1000}"
+
+#define PAGE_PARAMS                                                                                                    \
+    {"limit", "query", LIMIT, "Items of the list.", false},                                                            \
+    {                                                                                                                  \
+        "cursor", "query", STRING, "What a list ended with: go on behind it.", false                                   \
+    }
+
+#define CLIENT_PARAMS                                                                                                  \
+    {"client_id", "query", STRING, "Only this client.", false},                                                        \
+    {                                                                                                                  \
+        "prefix", "query", STRING, "Only clients whose id begins like this.", false                                    \
+    }
+
+static const struct http_param client_list_params[] = {
+    CLIENT_PARAMS,
+    {"connected", "query", BOOLEAN, "Only those that are connected, or only those that are not.", false},
+    PAGE_PARAMS,
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static const struct http_param client_params[] = {
+    {"client_id", "path", STRING, "The client; one whose id a path cannot carry is found by the list.", true},
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static const struct http_param subscription_params[] = {
+    CLIENT_PARAMS,
+    {"filter", "query", STRING, "Only subscriptions to exactly this filter, \"$share/...\" included.", false},
+    {"topic", "query", STRING, "Only subscriptions that match this topic.", false},
+    PAGE_PARAMS,
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static const struct http_param tree_params[] = {
+    {"prefix", "query", STRING, "Levels above those to be listed, \"home/kitchen\"; the root by default.", false},
+    {"limit", "query", LEVELS, "Items of the list.", false},
+    {"cursor", "query", STRING, "What a list ended with: go on behind it.", false},
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static const struct http_param retained_params[] = {
+    {"filter", "query", STRING, "Only topics that this filter matches; \"#\" by default.", false},
+    PAGE_PARAMS,
+    {NULL, NULL, NULL, NULL, false},
+};
+
+#define LOCAL_ONLY {403, "application/problem+json", "The caller is not on this machine."}
+
+static const struct http_outcome list_outcomes[] = {
+    {200, "application/json", "{\"items\": [...], \"cursor\": where it goes on, or null}."},
+    {400, "application/problem+json", "A parameter is not valid."},
+    LOCAL_ONLY,
+    {0, NULL, NULL},
+};
+
+static const struct http_outcome client_outcomes[] = {
+    {200, "application/json", "The client."},
+    LOCAL_ONLY,
+    {404, "application/problem+json", "There is no such client."},
+    {0, NULL, NULL},
+};
+
+static const struct http_outcome stats_outcomes[] = {
+    {200, "application/json", "All counters."},
+    LOCAL_ONLY,
+    {0, NULL, NULL},
+};
+
+static const struct http_outcome metrics_outcomes[] = {
+    {200, "text/plain", "All counters, in the text format of Prometheus."},
+    LOCAL_ONLY,
+    {0, NULL, NULL},
+};
+
+static const struct http_outcome openapi_outcomes[] = {
+    {200, "application/json", "This description."},
+    {0, NULL, NULL},
+};
+
 /* --- the table --------------------------------------------------------------------------------------------------------------- */
 
 const struct http_route web_routes[] = {
@@ -158,6 +247,23 @@ const struct http_route web_routes[] = {
      .any_origin = true},
     {HTTP_GET, "/readyz", health_handle_ready, "Does the gateway serve clients?", "health", .outcomes = ready_outcomes,
      .any_origin = true},
+    {HTTP_GET, "/metrics", metrics_handle, "Numbers for Prometheus", "health", .outcomes = metrics_outcomes},
+    {HTTP_GET, "/openapi.json", openapi_handle, "The description of this API", "health", .outcomes = openapi_outcomes},
+    {HTTP_GET, "/api/v1/clients", admin_list_clients, "Clients and their connections", "admin",
+     .params = client_list_params, .outcomes = list_outcomes},
+    {HTTP_GET, "/api/v1/clients/*", admin_get_client, "One client", "admin", .params = client_params,
+     .outcomes = client_outcomes},
+    {HTTP_GET, "/api/v1/sessions", admin_list_sessions, "What is kept for clients: queues, expiry", "admin",
+     .params = client_list_params, .outcomes = list_outcomes},
+    {HTTP_GET, "/api/v1/sessions/*", admin_get_session, "One client's session", "admin", .params = client_params,
+     .outcomes = client_outcomes},
+    {HTTP_GET, "/api/v1/subscriptions", admin_list_subscriptions, "Subscriptions", "admin",
+     .params = subscription_params, .outcomes = list_outcomes},
+    {HTTP_GET, "/api/v1/topics", admin_list_topics, "One level of the tree of topics with a retained message", "admin",
+     .params = tree_params, .outcomes = list_outcomes},
+    {HTTP_GET, "/api/v1/retained", admin_list_retained, "Retained messages", "admin", .params = retained_params,
+     .outcomes = list_outcomes},
+    {HTTP_GET, "/api/v1/stats", metrics_handle_stats, "All counters as JSON", "admin", .outcomes = stats_outcomes},
     {HTTP_GET, "/mqtt", ws_handle_plain_request, "MQTT over WebSocket", "mqtt", .outcomes = websocket_outcomes},
 };
 

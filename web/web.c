@@ -22,6 +22,7 @@
 #include "gateway/net/worker.h"
 #include "web/connection.h"
 #include "web/http_connection.h"
+#include "web/request_stats.h"
 #include "web/static_files.h"
 #include "web/ws.h"
 
@@ -154,6 +155,11 @@ void web_set_ready(struct web *web, bool is_ready)
 bool web_is_ready(const struct web_worker *owner)
 {
     return atomic_load_explicit(&owner->web->is_ready, memory_order_relaxed) && !owner->is_draining;
+}
+
+const struct request_stats *web_request_stats(const struct web_worker *owner, unsigned index)
+{
+    return owner->web->worker[index].requests;
 }
 
 uint64_t web_now_ms(const struct web_worker *owner)
@@ -489,6 +495,7 @@ static void worker_fini(struct web_worker *owner)
     }
     free(owner->lingers);
     timer_wheel_free(owner->timers);
+    free(owner->requests);
     free(owner->scratch);
 }
 
@@ -503,7 +510,9 @@ static bool worker_init(struct web_worker *owner, struct web *web, struct worker
     owner->scratch = malloc(WEB_SCRATCH_BYTES);
     owner->timers = timer_wheel_new(web->workers->clock.monotonic_ms());
     owner->lingers = malloc(sizeof(*owner->lingers));
-    if (owner->scratch == NULL || owner->timers == NULL || owner->lingers == NULL) {
+    owner->requests = request_stats_new(web->workers->clock.wall_ms());
+    if (owner->scratch == NULL || owner->timers == NULL || owner->lingers == NULL ||
+        owner->requests == NULL) {
         return false;
     }
     TAILQ_INIT(owner->lingers);
