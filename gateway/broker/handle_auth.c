@@ -5,6 +5,7 @@
 #include "gateway/broker/connecting.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
+#include "gateway/broker/session.h"
 #include "protocol/disconnect.h"
 
 void auth_send(struct client *client, uint8_t reason_code, struct bytes data)
@@ -32,6 +33,25 @@ void auth_send(struct client *client, uint8_t reason_code, struct bytes data)
     STATS_ADD(&client->place->stats, packets_sent, len > 0);
 }
 
+/* What the provider knows of the client from now on. */
+static void take_rules(struct client *client)
+{
+    struct access_request *request = &client->connecting->access;
+    struct access *access = client->place->broker->access;
+    struct access_identity *identity = client->session->identity;
+    struct access_identity old = {.rules = request->rules};
+    if (request->rules == NULL) {
+        return;
+    }
+    if (identity != NULL) {
+        old.rules = identity->rules;
+        identity->rules = request->rules;
+        session_classify(client->place, client->session);
+    }
+    request->rules = NULL;
+    access->provider->forget(access, &old);
+}
+
 void auth_answered(struct client *client)
 {
     struct access_request *request = &client->connecting->access;
@@ -40,6 +60,7 @@ void auth_answered(struct client *client)
         auth_send(client, REASON_CONTINUE_AUTHENTICATION, request->method_data);
         return;
     case ACCESS_GRANTED:
+        take_rules(client);
         auth_send(client, REASON_SUCCESS, request->method_data);
         connecting_free(client);
         return;

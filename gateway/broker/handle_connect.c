@@ -190,6 +190,19 @@ static bool keep_final_data(struct connecting *connecting)
     return true;
 }
 
+/* True if CLIENT, which was let in, may publish its will. Asked before it takes over what it has no right to. */
+static bool will_is_allowed(const struct client *client)
+{
+    const struct connecting *connecting = client->connecting;
+    const struct connect *c = &connecting->connect;
+    struct access *access = client->place->broker->access;
+    const struct access_identity identity = {.client_id = connecting->access.client_id,
+                                             .user_name = connecting->access.user_name,
+                                             .rules = connecting->access.rules};
+    return access->allows_all || !c->has_will ||
+           access->provider->may_publish(access, &identity, c->will_topic, c->will_retain);
+}
+
 static void on_answer(struct access_request *request)
 {
     struct client *client = client_of(request);
@@ -211,6 +224,10 @@ static void on_answer(struct access_request *request)
     case ACCESS_GRANTED:
         if (!keep_final_data(connecting)) {
             client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+            return;
+        }
+        if (!will_is_allowed(client)) {
+            client_close(client, REASON_NOT_AUTHORIZED, "not allowed to publish to the will topic");
             return;
         }
         acquire_session(client);
@@ -454,15 +471,6 @@ static struct store_ticket submit(struct place *place, const struct session *ses
     return store_submit(place->broker->store, &operation);
 }
 
-/* True if CLIENT may publish its will. */
-static bool will_is_allowed(const struct client *client, const struct session *session)
-{
-    struct access *access = client->place->broker->access;
-    return access->allows_all || session->will == NULL ||
-           access->provider->may_publish(access, session->identity, message_topic(session->will->message),
-                                         session->will->message->retain);
-}
-
 /* True unless SESSION is known to be another user's than the one who connects. */
 static bool is_owner(const struct connecting *connecting, const struct session *session)
 {
@@ -499,10 +507,8 @@ void connecting_acquired(struct client *client, struct session *session, bool pr
         client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
         return;
     }
-    if (!will_is_allowed(client, session)) {
-        will_drop(place, session);
-        client_close(client, REASON_NOT_AUTHORIZED, "not allowed to publish to the will topic");
-        return;
+    if (present) {
+        session_classify(place, session); /* its rules may be others than last time */
     }
     reply_connack(client, submit(place, session));
 }

@@ -246,6 +246,7 @@ static void on_import(struct place *place, struct mail *mail)
         s->holding = NULL;
         session->shared_count += s->group != NULL;
     }
+    session_classify(place, session); /* no place has looked at it while it was moving */
     session->had_room = false;
     session->gather_mark = 0; /* the marks of another place mean nothing here */
     release_held(place, handover);
@@ -351,6 +352,7 @@ static void on_failed(struct place *place, struct mail *mail)
     struct handover *handover = handover_of(mail);
     struct session *session = handover->session;
     session->handover = NULL;
+    session_classify(place, session); /* it was passed over while it was moving */
     rest(place, session, handover);
     retained_walk_schedule(place, session);
     acquire_refuse(place, handover->acquire, REASON_SERVER_UNAVAILABLE);

@@ -149,13 +149,7 @@ bool place_receive_mail(struct place *place)
 static void classify(struct place *place, struct session *session, void *arg)
 {
     (void)arg;
-    struct access *access = place->broker->access;
-    uint32_t at = 0;
-    for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
-         s = subscription_next(&session->subscriptions, &at)) {
-        s->reads_some =
-            access->provider->classify(access, session->identity, filter_text(s->filter)) != ACCESS_ALL;
-    }
+    session_classify(place, session);
 }
 
 /* The rules have changed: look at every subscription here again, a shard of the directory a turn. @return true if there is more */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/access/access.h"
 #include "gateway/base/assert.h"
 #include "gateway/base/container.h"
 #include "gateway/base/log.h"
@@ -12,6 +13,7 @@
 #include "gateway/broker/core.h"
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/directory.h"
+#include "gateway/broker/index.h"
 #include "gateway/broker/message.h"
 #include "gateway/broker/packet_ids.h"
 #include "gateway/broker/publication.h"
@@ -378,6 +380,17 @@ void session_set_identity(struct place *place, struct session *session, struct a
 {
     session_identity_free(place, session->identity);
     session->identity = identity;
+}
+
+void session_classify(struct place *place, struct session *session)
+{
+    struct access *access = place->broker->access;
+    uint32_t at = 0;
+    for (struct subscription *s = access->allows_all ? NULL : subscription_next(&session->subscriptions, &at); s != NULL;
+         s = subscription_next(&session->subscriptions, &at)) {
+        s->reads_some =
+            access->provider->classify(access, session->identity, filter_text(s->filter)) != ACCESS_ALL;
+    }
 }
 
 void session_set_expiry(struct place *place, struct session *session, uint32_t expiry_s)

@@ -102,6 +102,9 @@ void session_reset(struct place *place, struct session *session);
 /** Let the session belong to IDENTITY (taken, may be NULL) from now on. */
 void session_set_identity(struct place *place, struct session *session, struct access_identity *identity);
 
+/** Ask again how much of what its subscriptions match SESSION may read: it, or its rules, may have changed. */
+void session_classify(struct place *place, struct session *session);
+
 /** Free IDENTITY with its rules; NULL is a no-op. */
 void session_identity_free(struct place *place, struct access_identity *identity);
 
