@@ -69,3 +69,7 @@ tests_broker_test_rules_flow_LDADD = $(rules_libs)
 check_PROGRAMS += tests/broker/test_rules_local
 tests_broker_test_rules_local_SOURCES = tests/broker/test_rules_local.c $(rules_sources)
 tests_broker_test_rules_local_LDADD = $(rules_libs)
+
+check_PROGRAMS += tests/broker/test_rules_access
+tests_broker_test_rules_access_SOURCES = tests/broker/test_rules_access.c $(rules_sources)
+tests_broker_test_rules_access_LDADD = $(rules_libs)
