@@ -201,8 +201,7 @@ CONFORMANCE_TEST(mqtt_4_7_3_4_matching_compares_bytes)
         "accounts/",
         "caf\xc3\xa9",  /* e with acute */
         "cafe\xcc\x81", /* e, then a combining acute */
-        "\xef\xbb\xbf"
-        "caf",
+        "\xef\xbb\xbf\x63\x61\x66",
         "caf", /* U+FEFF is a character */
         "\xef\xac\x81",
         "fi", /* a ligature */
