@@ -180,7 +180,7 @@ const struct ack *tc_take_ack_(struct tc *c, enum packet_type type);
 const struct ack *tc_expect_ack_(struct tc *c, enum packet_type type, uint16_t packet_id, uint8_t reason_code);
 /** An acknowledgement whose reason code is below 0x80. */
 const struct ack *tc_expect_success_(struct tc *c, enum packet_type type, uint16_t packet_id);
-/** An acknowledgement with any reason code. */
+/** An acknowledgement with any reason code, and with any id if PACKET_ID is 0. */
 const struct ack *tc_expect_any_ack_(struct tc *c, enum packet_type type, uint16_t packet_id);
 /** CODES: a packet spec. */
 const struct suback *tc_expect_suback_(struct tc *c, enum packet_type type, uint16_t packet_id, const char *codes);

@@ -18,6 +18,10 @@ check_PROGRAMS += tests/conformance/test_connect_311
 tests_conformance_test_connect_311_SOURCES = tests/conformance/test_connect_311.c $(conformance_311_main)
 tests_conformance_test_connect_311_LDADD = $(conformance_libs)
 
+check_PROGRAMS += tests/conformance/test_interruptions_311
+tests_conformance_test_interruptions_311_SOURCES = tests/conformance/test_interruptions_311.c $(conformance_311_main)
+tests_conformance_test_interruptions_311_LDADD = $(conformance_libs)
+
 check_PROGRAMS += tests/conformance/test_mqtt31
 tests_conformance_test_mqtt31_SOURCES = tests/conformance/test_mqtt31.c $(conformance_main)
 tests_conformance_test_mqtt31_LDADD = $(conformance_libs)
