@@ -213,7 +213,7 @@ CONFORMANCE_TEST(mqtt311_4_4_0_1_taking_over_repeats_what_is_open_too)
 
 CONFORMANCE_TEST(mqtt311_4_4_0_1_what_is_acknowledged_before_its_repetition_is_not_repeated)
 {
-    h->limits->output_bytes = 8; /* CONNACK and the first repetition */
+    h->limits->output_bytes = 20; /* CONNACK and two repetitions */
     struct tc *p = v311_connect(h, "p");
     struct tc *c = v311_resume(h, "c");
     tc_subscribe(c, "a", 2);
@@ -222,18 +222,16 @@ CONFORMANCE_TEST(mqtt311_4_4_0_1_what_is_acknowledged_before_its_repetition_is_n
     for (int i = 0; i < 6; i++) {
         ids[i] = expect_number(c, i)->packet_id;
     }
-    tc_pubrec(c, ids[1]);
-    tc_expect_pubrel(c, ids[1]);
     tc_hang_up(c);
     c = tc_open(h, 0);
-    tc_set_room(c, 4);
+    tc_set_room(c, 16); /* half of the second repetition */
     tc_send_connect(c, (struct tc_options){.id = "c", .version = MQTT_3_1_1, .resume = true});
     tc_expect_connack(c, true, 0);
-    tc_pubcomp(c, ids[1]);
     tc_puback(c, ids[4]);
     tc_pubrec(c, ids[5]);
     tc_set_room(c, SIZE_MAX);
     ck_assert_uint_eq(expect_number(c, 0)->packet_id, ids[0]);
+    ck_assert_uint_eq(expect_number(c, 1)->packet_id, ids[1]);
     tc_expect_pubrel(c, ids[5]);
     ck_assert_uint_eq(expect_number(c, 2)->packet_id, ids[2]);
     ck_assert_uint_eq(expect_number(c, 3)->packet_id, ids[3]);
@@ -247,7 +245,7 @@ CONFORMANCE_TEST(mqtt311_4_4_0_1_what_is_acknowledged_before_its_repetition_is_n
 CONFORMANCE_TEST(mqtt311_4_4_0_1_what_is_acknowledged_between_repetitions_lets_none_out)
 {
     enum { MESSAGES = 6 };
-    h->limits->output_bytes = 8;
+    h->limits->output_bytes = 20;
     struct tc *p = v311_connect(h, "p");
     struct tc *c = v311_resume(h, "c");
     tc_subscribe(c, "a", 2);
@@ -258,7 +256,7 @@ CONFORMANCE_TEST(mqtt311_4_4_0_1_what_is_acknowledged_between_repetitions_lets_n
     }
     tc_hang_up(c);
     c = tc_open(h, 0);
-    tc_set_room(c, 12); /* CONNACK and the first repetition */
+    tc_set_room(c, 16);
     tc_send_connect(c, (struct tc_options){.id = "c", .version = MQTT_3_1_1, .resume = true});
     tc_expect_connack(c, true, 0);
     ck_assert_uint_eq(expect_number(c, 0)->packet_id, ids[0]);
