@@ -397,6 +397,10 @@ void session_set_expiry(struct place *place, struct session *session, uint32_t e
 {
     bool was_durable = session_is_durable(session);
     session->expiry_s = expiry_s;
+    if (was_durable && expiry_s == 0) { /* what the store has of it must not come back after a restart */
+        struct store_operation operation = {.kind = STORE_SESSION_END, .session = session->hash};
+        (void)store_submit(place->broker->store, &operation);
+    }
     if (was_durable != session_is_durable(session)) {
         subscription_set_durable(place, &session->subscriptions, session_is_durable(session));
     }
