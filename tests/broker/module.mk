@@ -73,3 +73,7 @@ tests_broker_test_rules_local_LDADD = $(rules_libs)
 check_PROGRAMS += tests/broker/test_rules_access
 tests_broker_test_rules_access_SOURCES = tests/broker/test_rules_access.c $(rules_sources)
 tests_broker_test_rules_access_LDADD = $(rules_libs)
+
+check_PROGRAMS += tests/broker/test_rules_session
+tests_broker_test_rules_session_SOURCES = tests/broker/test_rules_session.c $(rules_sources)
+tests_broker_test_rules_session_LDADD = $(rules_libs)
