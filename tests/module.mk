@@ -33,6 +33,7 @@ include tests/broker/module.mk
 include tests/store/module.mk
 include tests/access/module.mk
 include tests/net/module.mk
+include tests/web/module.mk
 include tests/fuzz/module.mk
 include tests/bench/module.mk
 include tests/e2e/module.mk

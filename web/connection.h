@@ -33,6 +33,7 @@ struct client;
 struct http_request;
 struct listener;
 struct request_stats;
+struct web_linger;
 struct worker;
 
 enum web_state {
@@ -51,18 +52,21 @@ struct web_connection {
     char *forwarded;                  /* owned: address that a trusted proxy vouches for; NULL: none */
     struct http_request *request;     /* REQUEST: owned */
     struct client *client;            /* WEBSOCKET: owned; NULL once the core has been told that it is gone */
-    int linger_fd;          /* duplicate that outlives the library's descriptor until the peer has read; -1: none */
-    uint16_t port;          /* of the peer, host order */
-    uint8_t address[16];    /* of the peer, IPv4 as ::ffff:a.b.c.d; zeros for a unix socket */
-    uint8_t state;          /* enum web_state */
-    uint8_t ws_end;         /* enum client_end to tell the core when it is gone */
-    bool has_address : 1;   /* false: unix socket */
-    bool has_served : 1;    /* at least one request has come */
-    bool in_callback : 1;   /* of the library, for this connection */
-    bool is_doomed : 1;     /* in the list of those to be killed */
-    bool is_refused : 1;    /* an error has been answered that ends the connection */
-    bool ws_is_blocked : 1; /* output waits for the socket */
-    bool ws_is_closing : 1; /* the core is done: close after the output */
+    struct input_check check;
+    int fd;                    /* the library's; only to tell the guard */
+    struct web_linger *linger; /* owned; closing, but not before the peer has read; NULL: it is not */
+    uint16_t port;             /* of the peer, host order */
+    uint8_t address[16];       /* of the peer, IPv4 as ::ffff:a.b.c.d; zeros for a unix socket */
+    uint8_t state;             /* enum web_state */
+    uint8_t ws_end;            /* enum client_end to tell the core when it is gone */
+    bool has_address : 1;      /* false: unix socket */
+    bool has_served : 1;       /* at least one request has come */
+    bool in_callback : 1;      /* of the library, for this connection */
+    bool is_doomed : 1;        /* in the list of those to be killed */
+    bool wants_linger : 1;     /* when it is closed, not before the peer has read the last answer */
+    bool is_refused : 1;       /* an error has been answered that ends the connection */
+    bool ws_is_blocked : 1;    /* output waits for the socket */
+    bool ws_is_closing : 1;    /* the core is done: close after the output */
     bool ws_awaits_pong : 1;
     bool ws_is_paused : 1;
 };
@@ -84,9 +88,8 @@ struct web_worker { /* owner: the worker's thread, before and after it the main 
     struct web_connection *adopting;  /* by the library just now */
     struct http_request_list waiting; /* requests that are held, streamed or sent in pieces */
     size_t lingering;                 /* sockets whose peer is still reading the last answer */
-    struct web_linger_list *lingers;
-    struct request_stats *requests; /* owned; any thread reads */
-    uint8_t *scratch; /* WEB_SCRATCH_BYTES, for one write */
+    struct request_stats *requests;   /* owned; any thread reads */
+    uint8_t *scratch;                 /* WEB_SCRATCH_BYTES, for one write */
     bool is_draining;
 };
 
@@ -114,10 +117,11 @@ void web_connection_stop_timer(struct web_connection *connection);
 void web_connection_kill(struct web_connection *connection);
 
 /**
- * CONNECTION is about to be closed after an answer that the peer may not have read: keep the socket until it has, or for a while, so that
- * what it still sends does not reset the connection and with it the answer.
+ * Close CONNECTION after its last answer, outside of the library's callbacks. If wants_linger is set, then not before the peer has read it, or
+ * some time has passed: closing resets a connection on which input is unread, and a reset overtakes the answer. In a
+ * callback, setting wants_linger and returning -1 does the same.
  */
-void web_connection_linger(struct web_connection *connection);
+void web_connection_close(struct web_connection *connection);
 
 /** Write the peer's address to BUF, as client_transport.describe does. */
 void web_connection_describe(const struct web_connection *connection, char *buf, size_t cap);

@@ -46,7 +46,7 @@ void http_refuse(struct web_connection *connection, unsigned status, const char 
     connection->is_refused = true;
     connection->state = WEB_CLOSING;
     request_stats_count(connection->owner->requests, NULL, status, 0);
-    web_connection_linger(connection);
+    connection->wants_linger = true;
     if (lws_guard_send(connection->wsi, &iov, 1) > 0) {
         char peer[160];
         web_connection_describe(connection, peer, sizeof peer);
@@ -355,10 +355,17 @@ void http_request_wait(struct http_request *request)
     }
 }
 
+void http_stop_output(struct web_connection *connection)
+{
+    if (connection->request != NULL) {
+        ev_io_stop(connection->owner->worker->loop, &connection->request->writable);
+    }
+}
+
 void http_request_break(struct http_request *request)
 {
     request->is_broken = true;
-    ev_io_stop(request->connection->owner->worker->loop, &request->writable);
+    http_stop_output(request->connection);
     web_connection_kill(request->connection);
 }
 
@@ -388,17 +395,17 @@ void http_request_finish(struct http_request *request)
     struct lws *wsi = connection->wsi;
     bool closes = request->closes || connection->owner->is_draining;
     int unread = 0;
-    if (request->is_waiting) {
+    if (request->is_waiting && !closes) {
         lws_guard_read(wsi, true);
     }
     request_free(request);
     connection->request = NULL;
     connection->state = closes ? WEB_CLOSING : WEB_IDLE;
     if (closes && (ioctl(lws_get_socket_fd(wsi), FIONREAD, &unread) != 0 || unread > 0 || connection->is_refused)) {
-        web_connection_linger(connection);
+        connection->wants_linger = true;
     }
     if (!connection->in_callback && !go_on(connection)) {
-        web_connection_kill(connection);
+        web_connection_close(connection);
     }
 }
 
@@ -587,6 +594,16 @@ static bool has_begun(struct lws *wsi)
     return false;
 }
 
+/* Answer STATUS although the body has not come in full, and close. */
+static void stop_reading_body(struct http_request *request, unsigned status, const char *detail)
+{
+    request->closes = true;
+    request->connection->is_refused = true;
+    request->refusal = 0;
+    refuse_later(request, status, detail);
+    handle(request);
+}
+
 void http_on_timeout(struct web_connection *connection)
 {
     struct http_request *request = connection->request;
@@ -594,13 +611,9 @@ void http_on_timeout(struct web_connection *connection)
         if (has_begun(connection->wsi)) {
             http_refuse(connection, 408, "the request head did not come in time");
         }
-        web_connection_kill(connection);
+        web_connection_close(connection);
     } else if (request->phase == HTTP_READING) {
-        request->closes = true;
-        connection->is_refused = true;
-        request->refusal = 0;
-        refuse_later(request, 408, "the request body did not come in time");
-        handle(request);
+        stop_reading_body(request, 408, "the request body did not come in time");
     } else {
         http_request_break(request); /* its output did not move */
     }
@@ -628,6 +641,8 @@ void http_on_drain(struct web_connection *connection)
         web_connection_kill(connection);
     } else if (request->phase == HTTP_HELD) {
         http_abandon(request, 503);
+    } else if (request->phase == HTTP_READING) {
+        stop_reading_body(request, 503, "the server is stopping");
     }
 }
 

@@ -19,12 +19,15 @@ void http_on_timeout(struct web_connection *connection);
 /** The library destroys its part: tell who waits for an answer, and free the request. A no-op if there is none. */
 void http_on_gone(struct web_connection *connection);
 
+/** CONNECTION's descriptor is going to be closed: watch it no more. */
+void http_stop_output(struct web_connection *connection);
+
 /** The server stops: end CONNECTION now or after its answer. */
 void http_on_drain(struct web_connection *connection);
 
 /**
  * Answer STATUS with DETAIL (static text) to a request that has no struct http_request, if nothing was answered yet. The connection is
- * closed afterwards by the caller (inside of a callback it returns -1, else web_connection_kill()).
+ * closed afterwards by the caller (inside of a callback it returns -1, else web_connection_close()).
  */
 void http_refuse(struct web_connection *connection, unsigned status, const char *detail);
 

@@ -3,12 +3,14 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "gateway/base/assert.h"
 #include "gateway/base/log.h"
@@ -20,14 +22,19 @@
 #define KEY_CHARS       24   /* of Sec-WebSocket-Key: 16 bytes in base64 */
 
 typedef size_t (*next_segment_len_fn)(struct lws_buflist **head, uint8_t **buf);
+typedef ssize_t (*recv_fn)(int fd, void *buf, size_t len, int flags);
 typedef void (*close_free_fn)(struct lws *wsi, enum lws_close_status reason, const char *caller);
 
 static struct { /* written by the main thread before there are others */
     lws_guard_refuse_fn refuse;
+    lws_guard_defer_fn defer_close;
     next_segment_len_fn next_segment_len;
     close_free_fn close_free;
+    recv_fn recv;
+    _Atomic(struct input_check *) *checks; /* by descriptor; an entry is its connection's thread's */
+    size_t descriptors;
+    const char *names[INPUT_CHECK_NAMES_MAX]; /* of headers that the library knows, sorted; owned */
     bool is_complete;
-    bool is_open;
 } guard_process;
 
 /* Of the thread, because a library callback does not say which list it comes from. */
@@ -35,6 +42,8 @@ static _Thread_local struct lws_buflist **last_list; /* that the library has loo
 static _Thread_local struct lws_buflist **look_away; /* answer "empty" on its next look at this one */
 static _Thread_local ptrdiff_t list_offset;          /* of the list within a connection; 0: not known yet */
 static _Thread_local bool head_is_too_large;
+static _Thread_local const char
+    *wrong_input;                         /* why the library was told that a connection is broken; NULL: it was not */
 static _Thread_local bool hides_leftover; /* answer "empty" to the question whether there is any */
 
 /* --- replaced functions of the library --------------------------------------------------------------------------- */
@@ -64,6 +73,28 @@ REPLACES_LIBRARY size_t lws_buflist_next_segment_len(struct lws_buflist **head, 
     return guard_process.next_segment_len(head, buf);
 }
 
+/* What peers send passes here first: see input_check.h. An error ends the connection; why is told by lws_close_free_wsi(). */
+REPLACES_LIBRARY ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+    if (guard_process.recv == NULL) {
+        *(void **)&guard_process.recv = dlsym(RTLD_NEXT, "recv");
+    }
+    ssize_t got = guard_process.recv(fd, buf, len, flags);
+    if (got <= 0 || fd < 0 || (size_t)fd >= guard_process.descriptors) {
+        return got;
+    }
+    struct input_check *check = atomic_load_explicit(&guard_process.checks[fd], memory_order_relaxed);
+    if (check == NULL) {
+        return got;
+    }
+    wrong_input = input_check_bytes(check, buf, (size_t)got);
+    if (wrong_input == NULL) {
+        return got;
+    }
+    errno = ECONNRESET;
+    return -1;
+}
+
 /* The parser's own refusals. Some callers go on after a success, with memory that is gone: all are told to close. */
 REPLACES_LIBRARY int lws_return_http_status(struct lws *wsi, unsigned int code, const char *html_body)
 {
@@ -87,7 +118,9 @@ REPLACES_LIBRARY void lws_close_free_wsi(struct lws *wsi, enum lws_close_status 
     if (guard_process.close_free == NULL) {
         *(void **)&guard_process.close_free = dlsym(RTLD_NEXT, "lws_close_free_wsi");
     }
-    if (caller != NULL && strcmp(caller, "lws_read_h1 bail") == 0) {
+    if (wrong_input != NULL) {
+        guard_process.refuse(wsi, 400, wrong_input);
+    } else if (caller != NULL && strcmp(caller, "lws_read_h1 bail") == 0) {
         if (head_is_too_large) {
             guard_process.refuse(wsi, 431, "the request line and headers are too large or too many");
         } else {
@@ -95,6 +128,10 @@ REPLACES_LIBRARY void lws_close_free_wsi(struct lws *wsi, enum lws_close_status 
         }
     }
     head_is_too_large = false;
+    wrong_input = NULL;
+    if (guard_process.defer_close(wsi)) {
+        return; /* who calls this does not look at the connection again */
+    }
     guard_process.close_free(wsi, reason, caller);
 }
 
@@ -110,18 +147,47 @@ static void on_library_log(int level, const char *line)
     log_debug("libwebsockets", LOG_BYTES("text", line, len > 0 && line[len - 1] == '\n' ? len - 1 : len));
 }
 
-void lws_guard_open(lws_guard_refuse_fn refuse)
+static int compare_names(const void *a, const void *b)
 {
-    guard_process.refuse = refuse;
-    if (guard_process.is_open) {
-        return;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The library's table of tokens has methods and names of HTTP/2, too; a header that begins like one of those goes wrong just the same. */
+static bool learn_names(void)
+{
+    size_t count = 0;
+    for (int token = 0; token < WSI_TOKEN_COUNT && count < INPUT_CHECK_NAMES_MAX; token++) {
+        const char *text = (const char *)lws_token_to_string((enum lws_token_indexes)token);
+        size_t len = text != NULL ? strlen(text) : 0;
+        if (len > 0) {
+            guard_process.names[count] = strndup(text, text[len - 1] == ':' && len > 1 ? len - 1 : len);
+            if (guard_process.names[count++] == NULL) {
+                return false;
+            }
+        }
     }
-    guard_process.is_open = true;
+    qsort(guard_process.names, count, sizeof guard_process.names[0], compare_names);
+    input_check_open(guard_process.names, count);
+    return true;
+}
+
+bool lws_guard_open(lws_guard_refuse_fn refuse, lws_guard_defer_fn defer_close, size_t descriptors)
+{
+    TG_ASSERT(guard_process.checks == NULL);
+    guard_process.refuse = refuse;
+    guard_process.defer_close = defer_close;
+    guard_process.checks = calloc(descriptors, sizeof(*guard_process.checks));
+    guard_process.descriptors = guard_process.checks != NULL ? descriptors : 0;
+    if (guard_process.checks == NULL || !learn_names()) {
+        return false;
+    }
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
     *(void **)&guard_process.next_segment_len = dlsym(RTLD_NEXT, "lws_buflist_next_segment_len");
     *(void **)&guard_process.close_free = dlsym(RTLD_NEXT, "lws_close_free_wsi");
     TG_ASSERT(guard_process.next_segment_len != NULL && guard_process.close_free != NULL);
+    *(void **)&guard_process.recv = dlsym(RTLD_NEXT, "recv");
     guard_process.is_complete =
+        dlsym(RTLD_DEFAULT, "recv") == (void *)&recv && (void *)guard_process.recv != (void *)&recv &&
         dlsym(RTLD_DEFAULT, "lws_buflist_next_segment_len") == (void *)&lws_buflist_next_segment_len &&
         (void *)guard_process.next_segment_len != (void *)&lws_buflist_next_segment_len;
     if (!guard_process.is_complete) {
@@ -134,6 +200,18 @@ void lws_guard_open(lws_guard_refuse_fn refuse)
         log_debug("libwebsockets", LOG_STR("text", "no libev plugin where it was when this program was built"));
     }
 #endif
+    return true;
+}
+
+void lws_guard_close(void)
+{
+    free(guard_process.checks);
+    guard_process.checks = NULL;
+    guard_process.descriptors = 0;
+    for (size_t i = 0; i < INPUT_CHECK_NAMES_MAX; i++) {
+        free((void *)(uintptr_t)guard_process.names[i]);
+        guard_process.names[i] = NULL;
+    }
 }
 
 bool lws_guard_is_complete(void)
@@ -197,7 +275,16 @@ void lws_guard_fini(struct lws_guard *guard)
     }
 }
 
-struct lws *lws_guard_adopt(struct lws_guard *guard, int fd, void *opaque)
+void lws_guard_forget(int fd, struct input_check *check)
+{
+    /* The number may belong to another connection by now. */
+    if (fd >= 0 && (size_t)fd < guard_process.descriptors) {
+        atomic_compare_exchange_strong_explicit(&guard_process.checks[fd], &check, NULL, memory_order_relaxed,
+                                                memory_order_relaxed);
+    }
+}
+
+struct lws *lws_guard_adopt(struct lws_guard *guard, int fd, struct input_check *check, void *opaque)
 {
     lws_adopt_desc_t adoption = {
         .vh = guard->vhost,
@@ -205,6 +292,11 @@ struct lws *lws_guard_adopt(struct lws_guard *guard, int fd, void *opaque)
         .fd.sockfd = fd,
         .opaque = opaque,
     };
+    if (fd < 0 || (size_t)fd >= guard_process.descriptors) {
+        close(fd);
+        return NULL;
+    }
+    atomic_store_explicit(&guard_process.checks[fd], check, memory_order_relaxed);
     struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&adoption);
     if (wsi != NULL) {
         lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
@@ -275,21 +367,6 @@ int lws_guard_header(struct lws *wsi, const char *name, char *buf, size_t cap)
     return lws_hdr_custom_copy(wsi, buf, (int)cap, full, full_len);
 }
 
-/* "Content-Length : 5" is another header to this library and the real one to others, which is how requests are smuggled. */
-static bool has_disguised_framing(struct lws *wsi)
-{
-    static const char *const names[] = {
-        "content-length ",    "content-length\t",    " content-length",    "\tcontent-length",
-        "transfer-encoding ", "transfer-encoding\t", " transfer-encoding", "\ttransfer-encoding",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (lws_guard_header_len(wsi, names[i]) >= 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* @return false if TEXT is not a plain number of at most nine digits. Duplicates come joined by a comma, so they are not. */
 static bool parse_length(const char *text, uint64_t *out)
 {
@@ -328,10 +405,6 @@ unsigned lws_guard_check_framing(struct lws *wsi, bool is_first, struct lws_guar
     if (lws_guard_header_len(wsi, "transfer-encoding") >= 0) {
         *detail = "a body needs a Content-Length; Transfer-Encoding is not supported";
         return 411;
-    }
-    if (has_disguised_framing(wsi)) {
-        *detail = "white space around the name of a header";
-        return 400;
     }
     if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0) {
         if (lws_hdr_copy(wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0 ||
@@ -448,7 +521,7 @@ struct lws_guard_refusal lws_guard_check_upgrade(struct lws *wsi, void *in, cons
         return (struct lws_guard_refusal){400, "Sec-WebSocket-Key is missing or invalid"};
     }
     if (lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_PROTOCOL) <= 0 || list_has(text, protocols, false) != 1) {
-        return (struct lws_guard_refusal){400, "Sec-WebSocket-Protocol must offer \"mqtt\""};
+        return (struct lws_guard_refusal){400, "Sec-WebSocket-Protocol must offer mqtt or mqttv3.1"};
     }
     return (struct lws_guard_refusal){0, NULL};
 }

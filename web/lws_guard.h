@@ -2,14 +2,16 @@
  * libwebsockets made safe for hostile HTTP: every trap of the versions in use is closed in this file and nowhere else, and
  * tests/web/test_http_hostile.py keeps the attack that goes with each.
  *
- * Three functions of the library are called through the dynamic linker, so that definitions in the program take their place:
+ * Some functions are called through the dynamic linker, so that definitions in the program take their place:
  *
  *      lws_buflist_next_segment_len    a request with a body that is parsed from leftover bytes would be taken for its own body,
  *                                      for ever; one answer of "empty" at the right moment makes it take the right way
+ *      recv                            what comes is looked at before the library reads it in its own way (input_check.h)
  *      lws_return_http_status          what the parser refuses by itself (unknown method, bad escapes) gets our kind of answer
- *      lws_close_free_wsi              a request head that is malformed or too large would be dropped without a word
+ *      lws_close_free_wsi              a request head that is malformed or too large would be dropped without a word; and a close
+ *                                      while input is unread would take the last answer away from the peer
  *
- * If the first one is not in effect (a program that hides its symbols), connections are not kept open and a body is accepted only on the
+ * If the first two are not in effect (a program that hides its symbols), connections are not kept open and a body is accepted only on the
  * first request of a connection: slow, but as safe.
  *
  * One context belongs to one worker and its loop. Contexts are made and freed one after another by the main thread; everything else here
@@ -27,6 +29,8 @@
 
 #include <libwebsockets.h>
 
+#include "web/input_check.h"
+
 struct ev_loop;
 
 #define LWS_GUARD_HEAD_BYTES_MAX  8192u         /* of a request head: request line and headers */
@@ -36,16 +40,24 @@ struct ev_loop;
 /** The library refuses a request by itself. Answer STATUS with DETAIL (static text); the connection closes afterwards. */
 typedef void (*lws_guard_refuse_fn)(struct lws *wsi, unsigned status, const char *detail);
 
+/** The library is about to close a connection. @return true to keep it: then nothing is read any more, until it is closed again */
+typedef bool (*lws_guard_defer_fn)(struct lws *wsi);
+
 struct lws_guard {               /* owner: main thread, while the worker runs the worker's */
     struct lws_context *context; /* NULL: none; set to NULL by the library when it has been freed */
     struct lws_vhost *vhost;
 };
 
 /**
- * Once for the process, before the first context. Finds out whether the replacement of library functions is in effect; a log line says so
- * if not. Main thread.
+ * Once for the process, before the first context, for descriptors below DESCRIPTORS. Finds out whether the replacement of library functions
+ * is in effect; a log line says so if not. Main thread.
+ * @return false without memory; lws_guard_close() is to be called all the same
  */
-void lws_guard_open(lws_guard_refuse_fn refuse);
+bool lws_guard_open(lws_guard_refuse_fn refuse, lws_guard_defer_fn defer_close, size_t descriptors)
+    __attribute__((warn_unused_result));
+
+/** Undo lws_guard_open(). All contexts are freed. */
+void lws_guard_close(void);
 
 /** True if the replacement is in effect, so that connections can be kept open and every request may have a body. */
 bool lws_guard_is_complete(void);
@@ -62,8 +74,15 @@ bool lws_guard_init(struct lws_guard *guard, struct ev_loop *loop, const struct 
 /** Free the context. Its connections have been closed. */
 void lws_guard_fini(struct lws_guard *guard);
 
-/** Adopt the connected, non-blocking socket FD (taken, also on failure) with OPAQUE. @return NULL without memory */
-struct lws *lws_guard_adopt(struct lws_guard *guard, int fd, void *opaque);
+/**
+ * Adopt the connected, non-blocking socket FD (taken, also on failure) with OPAQUE. What comes from it is looked at with CHECK (zeroed), which
+ * must live until lws_guard_forget().
+ * @return NULL without memory
+ */
+struct lws *lws_guard_adopt(struct lws_guard *guard, int fd, struct input_check *check, void *opaque);
+
+/** The connection that had FD and CHECK is gone, or was never adopted. */
+void lws_guard_forget(int fd, struct input_check *check);
 
 /**
  * Once a turn, outside of the library's callbacks: let it go on with leftover input, which it would otherwise leave to an idle watcher that

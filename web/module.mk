@@ -29,6 +29,8 @@ web_libweb_a_SOURCES = \
 	web/idempotency.h \
 	web/list.c \
 	web/list.h \
+	web/input_check.c \
+	web/input_check.h \
 	web/lws_guard.c \
 	web/lws_guard.h \
 	web/message_json.c \
@@ -46,6 +48,7 @@ web_libweb_a_SOURCES = \
 	web/publish_status.h \
 	web/request_stats.c \
 	web/request_stats.h \
+	web/route_match.c \
 	web/routes.c \
 	web/routes.h \
 	web/static_files.c \

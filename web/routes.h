@@ -1,6 +1,6 @@
 /**
  * The table of all routes: what the HTTP side answers to, in the order of the API description. To add a route is to add a line to
- * routes.c and a handler (http.h) in a file of its own.
+ * routes.c and a handler (http.h) in a file of its own. A test program that has a table of its own does not link routes.c.
  */
 #ifndef WEB_ROUTES_H
 #define WEB_ROUTES_H

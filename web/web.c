@@ -33,7 +33,8 @@
 #define KILL_AGAIN_MS       1000u
 #define TICK_S              1.0
 #define MS_PER_S            1000.0
-#define WS_RX_BYTES         832u  /* each WebSocket keeps as many; a smaller buffer costs calls per frame, a larger one memory while idle */
+#define WS_RX_BYTES                                                                                                    \
+    800u /* each WebSocket keeps as many; a smaller buffer costs calls per frame, a larger one memory while idle */
 
 struct web {
     struct workers *workers;
@@ -46,15 +47,11 @@ struct web {
     struct web_worker *worker; /* array */
 };
 
-/* The socket of a connection that is gone, until the peer has read the last answer. */
+/* Of a connection that waits for its peer to have read the last answer. */
 struct web_linger {
     ev_io io;
-    struct timer timer;
-    struct web_worker *owner;
-    TAILQ_ENTRY(web_linger) link;
+    struct web_connection *connection;
 };
-
-TAILQ_HEAD(web_linger_list, web_linger);
 
 /* --- settings ---------------------------------------------------------------------------------------------------- */
 
@@ -217,59 +214,58 @@ void web_connection_stop_timer(struct web_connection *connection)
 
 /* --- lingering --------------------------------------------------------------------------------------------------- */
 
-static void linger_free(struct web_linger *linger)
+static void linger_stop(struct web_connection *connection)
 {
-    struct web_worker *owner = linger->owner;
-    ev_io_stop(owner->worker->loop, &linger->io);
-    timer_wheel_stop(owner->timers, &linger->timer);
-    TAILQ_REMOVE(owner->lingers, linger, link);
-    owner->lingering--;
-    close(linger->io.fd);
-    free(linger);
-}
-
-static void on_linger_timeout(struct timer *timer)
-{
-    linger_free(TG_CONTAINER_OF(timer, struct web_linger, timer));
+    struct web_worker *owner = connection->owner;
+    if (connection->linger != NULL) {
+        ev_io_stop(owner->worker->loop, &connection->linger->io);
+        free(connection->linger);
+        connection->linger = NULL;
+        owner->lingering--;
+    }
 }
 
 /* What the peer still sends is of no interest, but must be taken: unread input makes a close a reset. */
 static void on_linger_input(struct ev_loop *loop, ev_io *io, int events)
 {
     struct web_linger *linger = (struct web_linger *)io; /* its first member */
-    struct worker *worker = linger->owner->worker;
+    struct worker *worker = linger->connection->owner->worker;
     (void)loop;
     (void)events;
     ssize_t len = recv(io->fd, worker->buffer, WORKER_BUFFER_BYTES, MSG_DONTWAIT);
     if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR)) {
-        linger_free(linger);
+        web_connection_kill(linger->connection);
     }
 }
 
-/* The library has closed its descriptor; FD (taken) is ours. */
-static void linger_start(struct web_worker *owner, int fd)
+/* Say goodbye to the peer, and let the library neither read nor close. @return false if that is not possible */
+static bool linger_start(struct web_connection *connection)
 {
+    struct web_worker *owner = connection->owner;
+    int fd = lws_get_socket_fd(connection->wsi);
     struct web_linger *linger = owner->lingering < LINGERING_MAX ? malloc(sizeof(*linger)) : NULL;
+    connection->wants_linger = false;
     if (linger == NULL || shutdown(fd, SHUT_WR) != 0) {
         free(linger);
-        close(fd);
-        return;
+        return false;
     }
-    linger->owner = owner;
+    lws_guard_read(connection->wsi, false);
+    lws_guard_forget(connection->fd, &connection->check);
+    linger->connection = connection;
     ev_io_init(&linger->io, on_linger_input, fd, EV_READ);
     ev_set_priority(&linger->io, WORKER_PRIORITY);
     ev_io_start(owner->worker->loop, &linger->io);
-    timer_init(&linger->timer, on_linger_timeout);
-    timer_wheel_set(owner->timers, &linger->timer, web_now_ms(owner) + LINGER_MS);
-    TAILQ_INSERT_TAIL(owner->lingers, linger, link);
+    connection->linger = linger;
+    connection->state = WEB_CLOSING;
     owner->lingering++;
+    web_connection_set_timer(connection, LINGER_MS);
+    return true;
 }
 
-void web_connection_linger(struct web_connection *connection)
+void web_connection_close(struct web_connection *connection)
 {
-    if (connection->linger_fd < 0 && connection->owner->lingering < LINGERING_MAX) {
-        connection->linger_fd =
-            fcntl(lws_get_socket_fd(connection->wsi), F_DUPFD_CLOEXEC, (int)connection->owner->web->descriptors);
+    if (!connection->wants_linger || !linger_start(connection)) {
+        web_connection_kill(connection);
     }
 }
 
@@ -310,7 +306,10 @@ static void kill_now(struct web_connection *connection)
     TAILQ_REMOVE(&owner->doomed, connection, link);
     TAILQ_INSERT_TAIL(&owner->connections, connection, link);
     connection->is_doomed = false;
+    connection->wants_linger = false;
     connection->state = WEB_CLOSING;
+    linger_stop(connection);
+    http_stop_output(connection);
     web_connection_set_timer(connection, KILL_AGAIN_MS);
     if (lws_guard_is_blocked(connection->wsi)) {
         /* The library would wait for the socket to take what is left: let it fail. */
@@ -342,9 +341,8 @@ static void connection_free(struct web_connection *connection)
     http_on_gone(connection);
     ws_on_gone(connection);
     TAILQ_REMOVE(connection->is_doomed ? &owner->doomed : &owner->connections, connection, link);
-    if (connection->linger_fd >= 0) {
-        linger_start(owner, connection->linger_fd);
-    }
+    linger_stop(connection);
+    lws_guard_forget(connection->fd, &connection->check);
     connection_count_out(owner->worker, connection->listener);
     free(connection->forwarded);
     free(connection);
@@ -390,6 +388,14 @@ static void on_refusal(struct lws *wsi, unsigned status, const char *detail)
     }
 }
 
+/* The library wants to close a connection. @return true if it must not yet */
+static bool on_close(struct lws *wsi)
+{
+    struct web_connection *connection = lws_get_opaque_user_data(wsi);
+    return connection != NULL && connection->wsi != NULL &&
+           (connection->linger != NULL || (connection->wants_linger && linger_start(connection)));
+}
+
 static void adopt(void *arg, struct worker *worker, int fd, struct listener *listener, const uint8_t *address,
                   uint16_t port)
 {
@@ -404,7 +410,7 @@ static void adopt(void *arg, struct worker *worker, int fd, struct listener *lis
     }
     connection->owner = owner;
     connection->listener = listener;
-    connection->linger_fd = -1;
+    connection->fd = fd;
     if (address != NULL) {
         memcpy(connection->address, address, sizeof connection->address);
         connection->port = port;
@@ -419,7 +425,7 @@ static void adopt(void *arg, struct worker *worker, int fd, struct listener *lis
 
     /* On failure the library destroys what it has made, and with it CONNECTION, or has made nothing at all. */
     owner->adopting = connection;
-    struct lws *wsi = lws_guard_adopt(&owner->guard, fd, connection);
+    struct lws *wsi = lws_guard_adopt(&owner->guard, fd, &connection->check, connection);
     bool was_freed = owner->adopting == NULL;
     owner->adopting = NULL;
     if (wsi != NULL) {
@@ -476,24 +482,31 @@ static void stop(void *arg, struct worker *worker)
 /* The first name is no word, so that no client can ask for it as a sub-protocol. */
 static const struct lws_protocols protocols[] = {
     {.name = "(http)", .callback = on_library, .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
-    {.name = "mqtt", .callback = on_library, .rx_buffer_size = WS_RX_BYTES, .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
-    {.name = "mqttv3.1", .callback = on_library, .rx_buffer_size = WS_RX_BYTES, .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
+    {.name = "mqtt",
+     .callback = on_library,
+     .rx_buffer_size = WS_RX_BYTES,
+     .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
+    {.name = "mqttv3.1",
+     .callback = on_library,
+     .rx_buffer_size = WS_RX_BYTES,
+     .tx_packet_size = LWS_GUARD_WRITE_BYTES_MAX},
     {.name = NULL},
 };
 
 static void worker_fini(struct web_worker *owner)
 {
-    struct web_linger *linger;
+    struct web_connection *connection;
+    TAILQ_FOREACH(connection, &owner->connections, link)
+    {
+        linger_stop(connection);
+        http_stop_output(connection);
+    }
     if (owner->guard.context != NULL) {
         ev_timer_stop(owner->worker->loop, &owner->tick);
         ev_timer_stop(owner->worker->loop, &owner->alarm);
         ev_prepare_stop(owner->worker->loop, &owner->prepare);
         lws_guard_fini(&owner->guard);
     }
-    while (owner->lingers != NULL && (linger = TAILQ_FIRST(owner->lingers)) != NULL) {
-        linger_free(linger);
-    }
-    free(owner->lingers);
     timer_wheel_free(owner->timers);
     free(owner->requests);
     free(owner->scratch);
@@ -509,13 +522,10 @@ static bool worker_init(struct web_worker *owner, struct web *web, struct worker
     TAILQ_INIT(&owner->waiting);
     owner->scratch = malloc(WEB_SCRATCH_BYTES);
     owner->timers = timer_wheel_new(web->workers->clock.monotonic_ms());
-    owner->lingers = malloc(sizeof(*owner->lingers));
     owner->requests = request_stats_new(web->workers->clock.wall_ms());
-    if (owner->scratch == NULL || owner->timers == NULL || owner->lingers == NULL ||
-        owner->requests == NULL) {
+    if (owner->scratch == NULL || owner->timers == NULL || owner->requests == NULL) {
         return false;
     }
-    TAILQ_INIT(owner->lingers);
     if (!lws_guard_init(&owner->guard, worker->loop, protocols, web->descriptors)) {
         return false;
     }
@@ -564,7 +574,9 @@ struct web *web_new(const struct config *config, struct workers *workers)
     if (web->worker == NULL || settings == NULL) {
         goto fail;
     }
-    lws_guard_open(on_refusal);
+    if (!lws_guard_open(on_refusal, on_close, web->descriptors)) {
+        goto fail;
+    }
     for (unsigned i = 0; i < workers->count; i++) {
         web->count++;
         if (!worker_init(&web->worker[i], web, &workers->worker[i])) {
@@ -588,6 +600,7 @@ void web_free(struct web *web)
     for (unsigned i = 0; i < web->count; i++) {
         worker_fini(&web->worker[i]);
     }
+    lws_guard_close();
     workers_set_guest(web->workers, NULL, 0);
     settings_free(atomic_load(&web->settings));
     free(web->worker);

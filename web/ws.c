@@ -9,10 +9,13 @@
 #include "web/http.h"
 #include "web/http_connection.h"
 
-#define WS_PATH     "/mqtt"
-#define IOV_ENTRIES 64
-#define FLUSH_MAX   (1024u * 1024u) /* of one connection in one turn; the others want theirs too */
-#define MS_PER_S    1000u
+#define WS_PATH        "/mqtt"
+#define IOV_ENTRIES    64
+#define FLUSH_MAX      (1024u * 1024u) /* of one connection in one turn; the others want theirs too */
+#define MS_PER_S       1000u
+#define CLOSE_MS       2000u    /* for the peer to answer our close frame */
+#define DRAIN_CLOSE_MS 300u     /* the same, when the process ends as soon as it has */
+#define PING_TEXT      "alive?" /* not empty: the library keeps empty pongs to itself */
 
 /* --- timers ------------------------------------------------------------------------------------------------------ */
 
@@ -32,7 +35,8 @@ static void set_timer(struct web_connection *connection)
 static void send_ping(struct web_connection *connection)
 {
     uint8_t *data = connection->owner->scratch + WEB_HEADROOM;
-    if (!lws_guard_write_frame(connection->wsi, data, 0, LWS_WRITE_PING)) {
+    memcpy(data, PING_TEXT, sizeof PING_TEXT - 1);
+    if (!lws_guard_write_frame(connection->wsi, data, sizeof PING_TEXT - 1, LWS_WRITE_PING)) {
         web_connection_kill(connection);
         return;
     }
@@ -42,7 +46,9 @@ static void send_ping(struct web_connection *connection)
 
 void ws_on_timeout(struct web_connection *connection)
 {
-    if (connection->ws_is_blocked) {
+    if (connection->client == NULL) {
+        web_connection_kill(connection); /* its close was not answered */
+    } else if (connection->ws_is_blocked) {
         connection->ws_end = CLIENT_END_WRITE_STALL;
         web_connection_kill(connection);
     } else if (connection->ws_is_paused || lws_guard_is_blocked(connection->wsi)) {
@@ -216,9 +222,14 @@ int ws_on_established(struct web_connection *connection)
 
 /* --- input ------------------------------------------------------------------------------------------------------- */
 
-static int close_with(struct web_connection *connection, enum lws_close_status status, const char *reason)
+/* Let the library say goodbye. The core need not wait for the peer's answer, and we do not for long. */
+static int close_with(struct web_connection *connection, enum client_end why, enum lws_close_status status,
+                      const char *reason)
 {
     char text[64];
+    end_client(connection, why);
+    connection->ws_is_closing = true;
+    web_connection_set_timer(connection, connection->owner->is_draining ? DRAIN_CLOSE_MS : CLOSE_MS);
     size_t len = strlen(reason);
     memcpy(text, reason, len);
     lws_close_reason(connection->wsi, status, (unsigned char *)text, len);
@@ -232,7 +243,7 @@ static int on_receive(struct web_connection *connection, void *in, size_t len)
         return 0; /* the core is done with it */
     }
     if (!lws_frame_is_binary(connection->wsi)) {
-        return close_with(connection, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "MQTT is binary");
+        return close_with(connection, CLIENT_END_PEER, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "MQTT is binary");
     }
     if (len > 0) {
         client_receive(connection->client, in, len);
@@ -249,10 +260,7 @@ static int on_writable(struct web_connection *connection)
         return -1;
     }
     if (connection->ws_is_closing && !connection->ws_is_blocked) {
-        /* All is out. The close handshake is the library's, and bounded in time; the core need not wait for it. */
-        web_connection_stop_timer(connection);
-        end_client(connection, CLIENT_END_CLOSED);
-        return close_with(connection, LWS_CLOSE_STATUS_NORMAL, "");
+        return close_with(connection, CLIENT_END_CLOSED, LWS_CLOSE_STATUS_NORMAL, "");
     }
     return 0;
 }
@@ -269,7 +277,7 @@ int ws_on_library(struct web_connection *connection, enum lws_callback_reasons r
         return on_writable(connection);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         /* A close code has two bytes. */
-        return len == 1 ? close_with(connection, LWS_CLOSE_STATUS_PROTOCOL_ERR, "") : 0;
+        return len == 1 ? close_with(connection, CLIENT_END_PEER, LWS_CLOSE_STATUS_PROTOCOL_ERR, "") : 0;
     default:
         return 0;
     }

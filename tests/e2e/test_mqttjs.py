@@ -1,4 +1,4 @@
-"""MQTT.js over native TCP: runs mqttjs/native.cjs under node against a broker of its own."""
+"""MQTT.js over native TCP and over WebSocket: runs mqttjs/native.cjs under node against a broker of its own."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 import unittest
 
 import harness
-from harness.server import PROGRAM
+from harness.server import IS_MOSQUITTO, PROGRAM
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.dirname(os.path.abspath(PROGRAM))
@@ -18,10 +18,19 @@ MODULES = os.environ.get("E2E_NODE_MODULES") or next((one for one in CANDIDATES 
 
 
 class MqttJs(harness.Case):
+    options = {"http": not IS_MOSQUITTO}
+
     def test_native(self):
+        self.run_with("mqtt://%s:%d" % self.server.address)
+
+    @unittest.skipIf(IS_MOSQUITTO, "its WebSocket is not set up here")
+    def test_websocket(self):
+        self.run_with("ws://%s:%d/mqtt" % (self.server.host, self.server.http_port))
+
+    def run_with(self, url):
         done = subprocess.run(
             ["node", os.path.join(HERE, "mqttjs", "native.cjs")],
-            env={**os.environ, "E2E_URL": "mqtt://%s:%d" % self.server.address, "NODE_PATH": MODULES},
+            env={**os.environ, "E2E_URL": url, "NODE_PATH": MODULES},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

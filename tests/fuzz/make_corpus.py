@@ -231,9 +231,21 @@ def proxy_headers():
     yield "bad_v2_long", binary(0x21, 0x11, bytes(2048 - 15))
 
 
+def http_input():
+    line = b"GET / HTTP/1.1\r\nHost: a\r\n"
+    yield "requests", line + b"\r\n" + line + b"Content-Length: 5\r\n\r\nabcde" + line + b"\r\n"
+    yield "line_feeds", b"GET / HTTP/1.1\nHost: a\n\n"
+    yield "websocket", line + b"Upgrade: websocket\r\n\r\n\x82\x82maskab\x82\xfe\x00\x7emask" + bytes(126) + b"\x89\x80mask"
+    yield "unknown_length", line + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    yield "bad_unmasked", line + b"Upgrade: websocket\r\n\r\n\x82\x02ab"
+    yield "bad_beginning_of_a_name", line + b"Accep: x\r\nContent-Length: 5\r\n\r\n"
+    yield "bad_white_space", line + b"Content-Length : 5\r\n\r\n"
+    yield "bad_return", line + b"Zz: a\rb\r\n\r\n"
+
+
 CLIENT_BYTES = packet(0x10, text("MQTT"), b"\x04\x02", u16(60), text("client"))
 CORPORA = {"packet": from_client, "packet_client": from_server, "topic": topics, "utf8": strings, "property": sections,
-           "proxy": proxy_headers}
+           "proxy": proxy_headers, "input_check": http_input}
 
 for corpus, seeds in CORPORA.items():
     folder = TARGET / corpus

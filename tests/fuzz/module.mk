@@ -23,6 +23,10 @@ tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c tests/fuzz/fuzz.h $(fu
 tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_config_LDADD = config/libconfig.a gateway/libbase.a protocol/libprotocol.a $(JANSSON_LIBS)
 
+fuzz_targets += tests/fuzz/fuzz_input_check
+tests_fuzz_fuzz_input_check_SOURCES = tests/fuzz/fuzz_input_check.c tests/fuzz/fuzz.h web/input_check.c $(fuzz_main)
+tests_fuzz_fuzz_input_check_LDFLAGS = $(fuzz_ldflags)
+
 fuzz_targets += tests/fuzz/fuzz_packet
 tests_fuzz_fuzz_packet_SOURCES = tests/fuzz/fuzz_packet.c $(packet_check) $(fuzz_main)
 tests_fuzz_fuzz_packet_LDFLAGS = $(fuzz_ldflags)

@@ -1,4 +1,5 @@
-# Tests of web/: against the program, over HTTP.
+# Tests of web/: unit tests, and Python programs that drive the gateway, or tests/web/server with routes of its own, over raw sockets.
+
 dist_check_SCRIPTS += tests/web/test_rest.py
 
 check_PROGRAMS += tests/web/test_buffer
@@ -7,3 +8,22 @@ tests_web_test_buffer_LDFLAGS = $(malloc_fail_ldflags)
 tests_web_test_buffer_LDADD = web/libweb.a gateway/libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
 
 dist_check_SCRIPTS += tests/web/test_admin.py tests/web/test_metrics.py tests/web/test_openapi.py
+
+check_PROGRAMS += tests/web/server
+tests_web_server_SOURCES = tests/web/server.c
+tests_web_server_LDADD = $(gateway_libs) $(system_libs)
+
+check_PROGRAMS += tests/web/test_input_check
+tests_web_test_input_check_SOURCES = tests/web/test_input_check.c web/input_check.c
+tests_web_test_input_check_LDADD = $(CHECK_LIBS)
+
+check_PROGRAMS += tests/web/test_origin
+tests_web_test_origin_SOURCES = tests/web/test_origin.c web/origin.c
+tests_web_test_origin_LDADD = $(CHECK_LIBS)
+
+web_tests = \
+	tests/web/test_http.py \
+	tests/web/test_http_hostile.py \
+	tests/web/test_websocket.py
+dist_check_SCRIPTS += $(web_tests)
+EXTRA_DIST += tests/web/gateway.py
