@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/queue.h>
+
 #include "config/config.h"
 #include "gateway/base/timer_wheel.h"
 #include "gateway/broker/broker.h"
@@ -57,8 +59,7 @@ struct place { /* owner: its thread, but for mailbox and stats */
     struct client *dirty;          /* has output to be flushed; linked by dirty_next */
     struct client *clients;        /* all connections; linked by next and prev */
     struct client *parked;         /* clients with parked acknowledgements; linked by parked_next */
-    struct retained_walk *walks;   /* walks that can go on now */
-    struct retained_walk *running; /* those that still go on in this turn; NULL outside retained_walk_run() */
+    TAILQ_HEAD(, retained_walk) walks; /* those that can go on now, next first */
     struct place_wait *waits;      /* oldest first */
     struct place_wait *last_wait;
     struct batch *batches[INDEX_PLACES_MAX]; /* publications for other places, not posted yet */

@@ -270,8 +270,8 @@ static struct subscription *moved_to(const struct handover *handover, const stru
 static void redirect(struct handover *handover)
 {
     struct session *session = handover->session;
-    for (struct retained_walk *walk = session->walks; walk != NULL; walk = walk->session_next) {
-        walk->subscription = moved_to(handover, walk->subscription);
+    for (uint32_t i = 0; i < handover->moved_count; i++) {
+        retained_walk_move(handover->moved[i].old, handover->moved[i].new);
     }
     if (session->shared_count == 0) {
         return;

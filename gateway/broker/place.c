@@ -83,6 +83,7 @@ struct place *place_new(struct broker *broker, unsigned index, uint64_t now_ms, 
         .cache = route_cache_new(broker->index, ROUTE_CACHE_ENTRIES),
         .gather = gather_new(),
     };
+    TAILQ_INIT(&place->walks);
     timer_init(&place->memory_timer, on_memory_timer);
     timer_init(&place->full_timer, on_full_timer);
     timer_init(&place->sweep_timer, on_sweep_timer);
@@ -226,14 +227,14 @@ bool place_end_turn(struct place *place)
         place_release_waits(place);
     }
     bool more = classify_again(place);
-    more |= place->walks != NULL && retained_walk_run(place);
+    more |= retained_walk_run(place);
     if (place->draining) {
         drain_clients(place);
     }
     route_flush(place);
     flush_clients(place);
     route_flush(place); /* a connection that ended may have left a will */
-    return more || place->dirty != NULL || place->walks != NULL; /* what has ended a turn may have begun something */
+    return more || place->dirty != NULL || !TAILQ_EMPTY(&place->walks); /* what has ended a turn may have begun something */
 }
 
 uint64_t place_next_ms(const struct place *place)

@@ -443,12 +443,14 @@ static size_t cursor_walk_shard(struct retained *retained, struct retained_curso
 size_t retained_cursor_next(struct retained *retained, struct retained_cursor *cursor, uint64_t now_ms,
                             struct message **out, size_t max)
 {
+    cursor->cost = 0;
     if (cursor->done || max == 0) {
         return 0;
     }
     struct range range = range_of(cursor->filter);
     if (!range.has_wildcard) {
         cursor->done = true;
+        cursor->cost = 1;
         out[0] = find_up_to(retained, cursor->filter, now_ms, cursor->stamp);
         return out[0] != NULL;
     }
@@ -456,7 +458,9 @@ size_t retained_cursor_next(struct retained *retained, struct retained_cursor *c
     size_t budget = SLICE_ENTRIES;
     while (!cursor->done && count < max && budget > 0) {
         count += cursor_walk_shard(retained, cursor, &range, now_ms, out + count, max - count, &budget);
+        cursor->cost++;
     }
+    cursor->cost += (uint32_t)(SLICE_ENTRIES - budget);
     return count;
 }
 

@@ -57,6 +57,7 @@ struct retained_cursor {
     struct message *position; /* shares: the message visited last in this shard, NULL at a shard's start */
     uint64_t stamp;           /* versions above it are passed over */
     uint32_t shard;
+    uint32_t cost; /* of the last call: entries looked at, and searches */
     bool done;
 };
 

@@ -54,7 +54,7 @@ struct session { /* owner: the place it is at */
     struct outgoing outgoing;
     struct packet_ids *received; /* QoS 2 PUBLISHes received and not released */
     struct will *will;           /* NULL: none */
-    struct retained_walk *walks; /* retained values that are still to be sent */
+    struct retained_walk *walks; /* retained values that are still to be sent; the oldest walk */
     struct handover *handover;   /* it is on its way to another place */
     struct session *full_next;   /* in the place's list, while is_full */
     struct session *full_prev;

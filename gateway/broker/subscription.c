@@ -315,9 +315,7 @@ static void destroy(struct place *place, struct subscription *subscription)
         receivers_remove(receivers, subscription);
     }
     publish_interest(place, subscription);
-    if (subscription->holding == NULL && session->walks != NULL) {
-        retained_walk_drop(place, session, subscription);
-    }
+    retained_walk_drop(place, subscription);
     if (subscription->group != NULL) {
         share_release(place, subscription->group, subscription->filter);
     }

@@ -14,6 +14,7 @@
 struct filter;
 struct handover;
 struct place;
+struct retained_walk;
 struct session;
 struct share_group;
 
@@ -23,6 +24,7 @@ struct subscription { /* owner: the place that has it in its receivers; options 
     struct share_group *group;  /* NULL: not shared */
     struct handover *holding;   /* not NULL: the session is on its way to this place, hold what it would get; then
                                    nothing of it may be touched here but its hash */
+    struct retained_walk *walk; /* retained values that it is still to be sent; NULL: none */
     uint64_t retained_stamp;    /* retained versions up to it come by the walk that the subscription began with */
     uint32_t slot;              /* where it stands among its filter's or group's receivers here */
     uint32_t id;                /* Subscription Identifier; 0: none */

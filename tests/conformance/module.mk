@@ -157,3 +157,7 @@ EXTRA_DIST += tests/conformance.md tests/conformance/generate.py tests/conforman
 check_PROGRAMS += tests/broker/test_pitfalls_stop
 tests_broker_test_pitfalls_stop_SOURCES = tests/broker/test_pitfalls_stop.c $(conformance_main)
 tests_broker_test_pitfalls_stop_LDADD = $(conformance_libs)
+
+check_PROGRAMS += tests/broker/test_hostile
+tests_broker_test_hostile_SOURCES = tests/broker/test_hostile.c $(conformance_main)
+tests_broker_test_hostile_LDADD = $(conformance_libs)

@@ -1,0 +1,104 @@
+/* What a client may do that keeps to the protocol and means ill: requests that cost the broker far more than they cost the client.
+ * Where work grew with the square of what one client may ask for, a test would not end in the time that it has; so the numbers are
+ * above what the default limits allow. */
+#include "tests/conformance/conformance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/broker/place.h"
+#include "gateway/broker/stats.h"
+
+enum { MANY = 30000, PACKET_BYTES_MAX = 1 << 20, FILTER_BYTES_MAX = 64 };
+
+/** Write filter number I to BUF. */
+typedef void (*filter_fn)(char buf[FILTER_BYTES_MAX], unsigned i);
+
+/* Feed a SUBSCRIBE or UNSUBSCRIBE for filters 0 .. COUNT - 1. */
+static void feed_many(struct tc *c, enum packet_type type, filter_fn filter, unsigned count, uint8_t qos)
+{
+    uint8_t *packet = malloc(PACKET_BYTES_MAX);
+    ck_assert_ptr_nonnull(packet);
+    size_t len = 5;
+    memcpy(packet + len, (const uint8_t[]){0, 1, 0}, 3); /* packet id, no properties */
+    len += 3;
+    for (unsigned i = 0; i < count; i++) {
+        char text[FILTER_BYTES_MAX];
+        filter(text, i);
+        size_t text_len = strlen(text);
+        ck_assert_uint_lt(len + text_len + 3, PACKET_BYTES_MAX);
+        packet[len++] = 0;
+        packet[len++] = (uint8_t)text_len;
+        memcpy(packet + len, text, text_len);
+        len += text_len;
+        if (type == PACKET_SUBSCRIBE) {
+            packet[len++] = qos;
+        }
+    }
+    uint8_t head[5] = {(uint8_t)(type << 4 | 2)};
+    size_t head_len = 1;
+    for (size_t rest = len - 5; rest > 0; rest >>= 7) {
+        head[head_len++] = (uint8_t)((rest & 0x7F) | (rest > 0x7F ? 0x80 : 0));
+    }
+    memcpy(packet + 5 - head_len, head, head_len);
+    tc_feed(c, packet + 5 - head_len, len - 5 + head_len);
+    free(packet);
+}
+
+/* --- retained messages ------------------------------------------------------------------------------------------------- */
+
+enum { WILD_LEVELS = 7 };
+
+/* Up to 128 filters that all match "1/1/1/1/1/1/1/" and one level more. */
+static void wild_filter(char buf[FILTER_BYTES_MAX], unsigned i)
+{
+    for (unsigned level = 0; level < WILD_LEVELS; level++) {
+        *buf++ = (i >> level & 1) != 0 ? '+' : '1';
+        *buf++ = '/';
+    }
+    memcpy(buf, "#", 2);
+}
+
+CONFORMANCE_TEST(retained_messages_for_many_subscriptions_do_not_hold_up_others)
+{
+    enum { VALUES = 1000, FILTERS = 100, SENT_MAX = 2048 };
+    struct tc *c = tc_connect(h, "c", MQTT_5_0);
+    for (unsigned i = 0; i < VALUES; i++) {
+        char topic[32];
+        snprintf(topic, sizeof(topic), "1/1/1/1/1/1/1/%u", i);
+        tc_retain(c, topic, "x", 0);
+    }
+    struct tc *other = tc_open(h, 0);
+    while (other->place != c->place) {
+        tc_hang_up(other);
+        other = tc_open(h, 0);
+    }
+    tc_send_connect(other, (struct tc_options){.id = "other"});
+    tc_expect_connack(other, false, 0);
+    feed_many(c, PACKET_SUBSCRIBE, wild_filter, FILTERS, 0);
+    feed_many(other, PACKET_SUBSCRIBE, wild_filter, 1, 0);
+    uint64_t before = HARNESS_STAT(h, publish_sent[0]);
+    (void)place_end_turn(harness_place(h, c->place));
+    ck_assert_uint_le(HARNESS_STAT(h, publish_sent[0]) - before, SENT_MAX);
+    ck_assert_uint_gt(tc_count(other), 1); /* its SUBACK, and its share */
+    harness_run(h);
+    ck_assert_uint_eq(HARNESS_STAT(h, publish_sent[0]) - before, (FILTERS + 1) * VALUES);
+}
+
+static void numbered_wild_filter(char buf[FILTER_BYTES_MAX], unsigned i)
+{
+    snprintf(buf, FILTER_BYTES_MAX, "+/%u", i);
+}
+
+CONFORMANCE_TEST(subscriptions_that_wait_for_retained_messages_cost_each_the_same)
+{
+    h->limits->subscriptions_per_session = 0;
+    struct tc *c = tc_connect(h, "c", MQTT_5_0);
+    feed_many(c, PACKET_SUBSCRIBE, numbered_wild_filter, MANY, 0);
+    feed_many(c, PACKET_SUBSCRIBE, numbered_wild_filter, MANY, 0);
+    feed_many(c, PACKET_UNSUBSCRIBE, numbered_wild_filter, MANY, 0);
+    harness_run(h);
+    feed_many(c, PACKET_SUBSCRIBE, numbered_wild_filter, MANY, 0);
+    tc_hang_up(c); /* with all of them waiting */
+}
