@@ -39,6 +39,7 @@ struct publish_parts {
     const uint32_t *ids;                      /* Subscription Identifiers */
     uint32_t id_count;
     uint64_t seq;                             /* of the session, for QoS > 0 */
+    uint8_t published_qos;
 };
 
 /* Let HEAD use an alias, if CLIENT takes them and the packet stays small enough. */
@@ -118,6 +119,7 @@ static enum deliver_result hand_over(struct client *client, const struct publish
         .retain = head->retain,
         .is_repeated = head->dup,
         .qos = head->qos > 0, /* 2 is left of an MQTT client that had the session */
+        .published_qos = parts->published_qos,
         .ids = parts->ids,
         .id_count = parts->id_count,
     };
@@ -162,6 +164,7 @@ enum deliver_result deliver_send(struct client *client, const struct outgoing_en
                  .payload_len = message->payload_len},
         .payload = message_payload(message),
         .seq = entry->qos > 0 ? entry->seq : 0,
+        .published_qos = message->qos,
     };
     set_ids(&parts, entry);
     if (message->expires_ms != MESSAGE_NEVER_EXPIRES) {
@@ -201,6 +204,9 @@ static void deliver_qos0(struct place *place, struct publication *publication, s
 {
     if (client->out.len >= place->settings->limits.output_bytes || (client->is_local && client->blocked)) {
         STATS_ADD(&place->stats, dropped_output_full, 1);
+        if (client->is_local) {
+            local_note_dropped(client);
+        }
         return;
     }
     if (publication->is_fan_out && d->id_count == 0 && client->aliases_out == NULL && !client->is_local &&
@@ -213,6 +219,7 @@ static void deliver_qos0(struct place *place, struct publication *publication, s
                  .forwarded_properties = publication->properties,
                  .payload_len = publication->payload.len},
         .payload = publication->payload,
+        .published_qos = publication->qos,
         .ids = d->ids,
         .id_count = d->id_count,
     };
@@ -276,6 +283,7 @@ static bool send_now(struct place *place, struct publication *publication, struc
                  .payload_len = publication->payload.len},
         .payload = publication->payload,
         .seq = entry->seq,
+        .published_qos = publication->qos,
     };
     if (publication->expires_ms != MESSAGE_NEVER_EXPIRES) {
         parts.head.has_message_expiry = true;

@@ -20,7 +20,8 @@
 #include "protocol/publish.h"
 #include "protocol/utf8.h"
 
-#define PEER_TEXT_BYTES 128u
+#define PEER_TEXT_BYTES  128u
+#define LOCAL_SEQ_PER_MS 1000u
 
 static void acquire_session(struct client *client);
 
@@ -371,6 +372,8 @@ bool connecting_open_local(struct client *client, const struct local_options *op
     c->properties.session_expiry_interval_s = options->expiry_s;
     properties_set(&c->properties, PROPERTY_SESSION_EXPIRY_INTERVAL);
     connecting->keeps_qos0 = options->keeps_qos0;
+    connecting->queue_max = options->queued_messages;
+    connecting->queue_bytes_max = options->queued_bytes;
     client->version = MQTT_5_0;
     client->window = options->window;
     client->qos_max = 1;
@@ -479,6 +482,16 @@ static bool is_owner(const struct connecting *connecting, const struct session *
     return session->identity == NULL || bytes_equal(session->identity->user_name, user_name);
 }
 
+/* Local clients tell their peers sequence numbers, and are told them again after the session has ended: a new session's numbers are
+ * above all of an old one with the same id, provided that it was given less than LOCAL_SEQ_PER_MS messages a millisecond. */
+static void number_anew(const struct place *place, struct session *session)
+{
+    uint64_t seq = place->wall_ms * LOCAL_SEQ_PER_MS;
+    if (session->outgoing.next_seq < seq) {
+        session->outgoing.next_seq = seq;
+    }
+}
+
 void connecting_acquired(struct client *client, struct session *session, bool present, uint8_t reason_code,
                          const char *why)
 {
@@ -498,6 +511,11 @@ void connecting_acquired(struct client *client, struct session *session, bool pr
     session->version = client->version;
     session->epoch++;
     session->keeps_qos0 = connecting->keeps_qos0;
+    session->queue_max = connecting->queue_max;
+    session->queue_bytes_max = connecting->queue_bytes_max;
+    if (client->is_local && !present) {
+        number_anew(place, session);
+    }
     uint32_t wanted_s = wanted_expiry_s(c);
     uint32_t max_s = place->settings->limits.session_expiry_s_max;
     connecting->expiry_changed = wanted_s > max_s;

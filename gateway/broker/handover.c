@@ -56,6 +56,7 @@ struct handover { /* whoever has received its mail last: A or B; the lists of wh
     struct held *held_last;
     size_t held_bytes;
     uint32_t held_count;
+    bool held_dropped;         /* something did not fit */
     unsigned echoes_left;      /* A's */
     uint64_t cutoffs[INDEX_PLACES_MAX]; /* A's, then B's: last publish number of each place that is A's */
     struct barrier barriers[]; /* one a place */
@@ -113,6 +114,7 @@ void handover_hold(struct place *place, struct subscription *subscription, struc
     size_t size = message_size(message);
     if (handover->held_count >= limits->queued_messages || handover->held_bytes + size > limits->queued_bytes) {
         STATS_ADD(&place->stats, dropped_queue_full, 1);
+        handover->held_dropped = true;
         free(held);
         return;
     }
@@ -185,6 +187,7 @@ static void release_held(struct place *place, struct handover *handover)
         }
     }
     handover->held = NULL;
+    handover->session->outgoing.next_seq += handover->held_dropped; /* a hole tells of the loss */
 }
 
 /* --- both: the end ------------------------------------------------------------------------------------------------------- */

@@ -2,11 +2,14 @@
 
 #include <stdlib.h>
 
+#include "gateway/access/access.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/local_client.h"
+#include "gateway/broker/message.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/subscribe_one.h"
+#include "gateway/broker/subscription.h"
 #include "protocol/reason.h"
 #include "protocol/subscribe.h"
 
@@ -16,6 +19,8 @@ struct local { /* owner: the place's thread */
     void *owner;
     uint32_t expiry_s; /* what local_open() said */
     const char *why;   /* why it ended */
+    uint64_t dropped;  /* messages of QoS 0, since local_open() */
+    size_t window_bytes; /* of what was handed over and is not finished */
     uint8_t reason_code;
     bool has_messages; /* since the last on_end_turn() */
     bool wants_open;   /* the session is there: on_open() follows at the end of the turn */
@@ -76,9 +81,25 @@ bool local_may_open(struct client *client)
     return local->is_turn_end;
 }
 
+static size_t size_of(struct bytes topic, struct bytes properties, struct bytes payload)
+{
+    return topic.len + properties.len + payload.len;
+}
+
+static size_t size_of_entry(const struct outgoing_entry *entry)
+{
+    const struct message *message = entry->message;
+    return message == NULL ? 0
+                           : size_of(message_topic(message), message_properties(message), message_payload(message));
+}
+
 void local_opened(struct client *client, bool session_present)
 {
     struct local *local = local_of(client);
+    const struct outgoing_ring *window = &client->session->outgoing.window;
+    for (uint32_t at = 0; at < window->count; at++) {
+        local->window_bytes += size_of_entry(outgoing_at(window, at));
+    }
     local->ops->on_open(local->owner, session_present);
 }
 
@@ -86,6 +107,9 @@ void local_deliver(struct client *client, const struct local_message *message)
 {
     struct local *local = local_of(client);
     local->has_messages = true;
+    if (message->qos > 0 && !message->is_repeated) {
+        local->window_bytes += size_of(message->topic, message->properties, message->payload);
+    }
     local->ops->on_message(local->owner, message);
     client_touch(client);
 }
@@ -121,6 +145,14 @@ void local_end_turn(struct client *client)
     }
 }
 
+void local_note_dropped(struct client *client)
+{
+    struct local *local = local_of(client);
+    local->dropped++;
+    local->has_messages = true; /* of its absence on_end_turn() tells, too */
+    client_touch(client);
+}
+
 void local_note_end(struct client *client, uint8_t reason_code, const char *why)
 {
     struct local *local = local_of(client);
@@ -145,6 +177,7 @@ struct local *local_open(struct place *place, const struct local_ops *ops, void 
     }
     local->client = client;
     client->is_local = true;
+    client->is_gateway = options->is_gateway;
     if (client->state == CLIENT_CLOSING) { /* the server is going down: on_close() follows */
         local_note_end(client, REASON_SERVER_SHUTTING_DOWN, "server is shutting down");
         session_identity_free(place, identity);
@@ -205,19 +238,108 @@ bool local_unsubscribe(struct local *local, struct bytes filter)
     return true;
 }
 
+void local_unsubscribe_others(struct local *local, const struct bytes *filters, size_t count)
+{
+    if (!is_open(local)) {
+        return;
+    }
+    struct subscription_set *set = &local->client->session->subscriptions;
+    uint32_t at = 0;
+    struct subscription *s = subscription_next(set, &at);
+    while (s != NULL) {
+        bool stays = false;
+        for (size_t i = 0; i < count && !stays; i++) {
+            stays = bytes_equal((struct bytes){s->full, s->full_len}, filters[i]);
+        }
+        if (!stays) {
+            subscription_remove(local->client->place, set, s);
+            at = 0; /* the others may have moved */
+        }
+        s = subscription_next(set, &at);
+    }
+}
+
+/* Finish the oldest of what was handed over. */
+static void finish_oldest(struct local *local)
+{
+    struct session *session = local->client->session;
+    local->window_bytes -= size_of_entry(outgoing_at(&session->outgoing.window, 0));
+    session_finish(local->client->place, session, 0);
+}
+
+/* The window has room: what waits for it comes at the end of the turn. */
+static void go_on(struct local *local)
+{
+    const struct session *session = local->client->session;
+    if (session->outgoing.queue.count > 0 || session->outgoing.resend > 0 || session->walks != NULL) {
+        local->wants_pump = true;
+        client_touch(local->client);
+    }
+}
+
 void local_finish_up_to(struct local *local, uint64_t seq)
 {
     if (!is_open(local)) {
         return;
     }
-    struct place *place = local->client->place;
-    struct session *session = local->client->session;
-    struct outgoing *outgoing = &session->outgoing;
-    while (outgoing->window.count > 0 && outgoing_at(&outgoing->window, 0)->seq <= seq) {
-        session_finish(place, session, 0);
+    const struct outgoing_ring *window = &local->client->session->outgoing.window;
+    while (window->count > 0 && outgoing_at(window, 0)->seq <= seq) {
+        finish_oldest(local);
     }
-    client_touch(local->client);
-    local->wants_pump = true;
+    go_on(local);
+}
+
+void local_finish_beyond(struct local *local, uint32_t messages, size_t bytes)
+{
+    if (!is_open(local)) {
+        return;
+    }
+    const struct outgoing_ring *window = &local->client->session->outgoing.window;
+    while (window->count > 0 && (window->count > messages || local->window_bytes > bytes)) {
+        finish_oldest(local);
+    }
+    go_on(local);
+}
+
+uint64_t local_first_seq(const struct local *local)
+{
+    if (!is_open(local)) {
+        return 0;
+    }
+    const struct outgoing *outgoing = &local->client->session->outgoing;
+    if (outgoing->window.count > 0) {
+        return outgoing_at(&outgoing->window, 0)->seq;
+    }
+    /* QoS 0 that was queued for another kind of connection has no number */
+    for (uint32_t at = 0; at < outgoing->queue.count; at++) {
+        const struct outgoing_entry *entry = outgoing_at(&outgoing->queue, at);
+        if (entry->qos > 0) {
+            return entry->seq;
+        }
+    }
+    return outgoing->next_seq;
+}
+
+uint64_t local_next_seq(const struct local *local)
+{
+    return is_open(local) ? local->client->session->outgoing.next_seq : 0;
+}
+
+bool local_is_synced(const struct local *local)
+{
+    return !is_open(local) || local->client->session->walks == NULL;
+}
+
+bool local_may_read(const struct local *local, struct bytes topic)
+{
+    struct access *access = local->client->place->broker->access;
+    return is_open(local) &&
+           (access->allows_all || access->provider->may_read(access, local->client->session->identity, topic));
+}
+
+uint64_t local_dropped(const struct local *local)
+{
+    return local->dropped;
 }
 
 void local_set_blocked(struct local *local, bool blocked)

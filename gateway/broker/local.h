@@ -8,7 +8,7 @@
  *                                                   -> local_close -> on_close
  *
  * Callbacks come on the place's thread, also from within functions that are called here, and must not call the broker
- * themselves, but for on_open, on_synced and on_end_turn, which may.
+ * themselves, but for on_open, on_synced and on_end_turn, which may; on_message may block the client.
  */
 #ifndef GATEWAY_BROKER_LOCAL_H
 #define GATEWAY_BROKER_LOCAL_H
@@ -28,18 +28,20 @@ struct local_message {
     struct bytes topic;
     struct bytes payload;
     struct bytes properties; /* encoded entries as they travel on: properties_next() steps through them */
-    uint64_t seq;            /* of the session, ascending; a gap: something was dropped. 0 for what needs no finishing */
+    uint64_t seq;            /* of the session, ascending, also over sessions of the same id; a hole: something was dropped, or has
+                                expired. 0 for what needs no finishing */
     uint32_t expiry_s;       /* Message Expiry Interval that is left, if has_expiry */
     bool has_expiry;
     bool retain;             /* it is there because of the subscription, or retain-as-published was asked for */
     bool is_repeated;        /* was handed over on an earlier connection of the session */
     uint8_t qos;             /* 0 or 1, effective */
+    uint8_t published_qos;   /* 0..2, what its publisher gave it */
     const uint32_t *ids;     /* Subscription Identifiers of the subscriptions that matched */
     uint32_t id_count;
 };
 
 struct local_ops {
-    /** The session is there; SESSION_PRESENT: with its subscriptions and queue. */
+    /** The session is there; SESSION_PRESENT: with its subscriptions and queue, which is handed over afterwards. */
     void (*on_open)(void *owner, bool session_present);
     /** Take MESSAGE. Never called while blocked, but for QoS 0 (see local_set_blocked()). */
     void (*on_message)(void *owner, const struct local_message *message);
@@ -60,6 +62,9 @@ struct local_options {
     uint32_t expiry_s;       /* Session Expiry Interval: what the session lives on after local_close(); UINT32_MAX: for ever */
     uint16_t window;         /* how many messages may be unfinished, 1..65535; further ones wait in the session's queue */
     bool keeps_qos0;         /* QoS 0 is treated as QoS 1: numbered, queued while away, handed over again */
+    uint32_t queued_messages; /* bound of the queue, above which the oldest goes; 0: limits.queued_messages and queue_full */
+    size_t queued_bytes;      /* of these; without effect if queued_messages is 0 */
+    bool is_gateway;          /* it may subscribe to reserved filters, see filter_is_reserved() */
 };
 
 /**
@@ -93,8 +98,29 @@ uint8_t local_subscribe(struct local *local, const struct local_subscription *su
 /** Unsubscribe. @return false if there was no such subscription. */
 bool local_unsubscribe(struct local *local, struct bytes filter);
 
+/** Unsubscribe from everything but the COUNT FILTERS. */
+void local_unsubscribe_others(struct local *local, const struct bytes *filters, size_t count);
+
 /** Everything up to SEQ is finished: it is not handed over again. */
 void local_finish_up_to(struct local *local, uint64_t seq);
+
+/** Finish the oldest of what was handed over, until at most MESSAGES with BYTES of topic, properties and payload are left unfinished. */
+void local_finish_beyond(struct local *local, uint32_t messages, size_t bytes);
+
+/** The number of the oldest message that is not finished; if there is none, of the next one. */
+uint64_t local_first_seq(const struct local *local);
+
+/** The number that the next message will have that is sent to the session. */
+uint64_t local_next_seq(const struct local *local);
+
+/** True if no retained values are on their way: on_synced() has been called, or will not be. */
+bool local_is_synced(const struct local *local);
+
+/** May it read TOPIC, by the rules of now? For what was queued under older ones. May be called from on_message. */
+bool local_may_read(const struct local *local, struct bytes topic);
+
+/** How many messages of QoS 0 were dropped since local_open() because the client was blocked. */
+uint64_t local_dropped(const struct local *local);
 
 /**
  * BLOCKED: the client takes no more for now. Messages that are numbered stay in the session; QoS 0 is dropped, counted. Not blocked any more: they

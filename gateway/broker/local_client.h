@@ -18,6 +18,8 @@ void local_opened(struct client *client, bool session_present);
 void local_deliver(struct client *client, const struct local_message *message);
 void local_synced(struct client *client);
 void local_end_turn(struct client *client);
+/** A message of QoS 0 was dropped. */
+void local_note_dropped(struct client *client);
 /** The connection ends: what on_close() is to be told. */
 void local_note_end(struct client *client, uint8_t reason_code, const char *why);
 

@@ -144,7 +144,7 @@ static size_t room(const struct place *place, const struct session *session, con
         outgoing->resend > 0 || client->out.len >= place->settings->limits.output_bytes) {
         return 0;
     }
-    if (subscription->qos == 0) {
+    if (subscription->qos == 0 && !session->keeps_qos0) {
         return SLICE_VALUES;
     }
     size_t window = client->window > outgoing->window.count ? client->window - outgoing->window.count : 0;

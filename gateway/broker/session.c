@@ -86,10 +86,25 @@ static void queue_drop_oldest(struct place *place, struct session *session)
     outgoing_entry_fini(&entry);
 }
 
-static bool queue_has_room(const struct session *session, const struct config_limits *limits, size_t size)
+/* What bounds a session's queue. */
+struct queue_bound {
+    size_t messages;
+    size_t bytes;
+    enum queue_full_policy policy;
+};
+
+static struct queue_bound queue_bound(const struct session *session, const struct config_limits *limits)
+{
+    if (session->queue_max > 0) {
+        return (struct queue_bound){session->queue_max, session->queue_bytes_max, QUEUE_DROP_OLDEST};
+    }
+    return (struct queue_bound){limits->queued_messages, limits->queued_bytes, limits->queue_full};
+}
+
+static bool queue_has_room(const struct session *session, const struct queue_bound *bound, size_t size)
 {
     const struct outgoing *outgoing = &session->outgoing;
-    return outgoing->queue.count < limits->queued_messages && outgoing->queue_bytes + size <= limits->queued_bytes;
+    return outgoing->queue.count < bound->messages && outgoing->queue_bytes + size <= bound->bytes;
 }
 
 static void drop_expired(struct place *place, struct session *session)
@@ -109,19 +124,20 @@ static bool was_accepted(const struct session *session, const struct outgoing_en
 
 bool session_enqueue(struct place *place, struct session *session, struct outgoing_entry *entry)
 {
-    const struct config_limits *limits = &place->settings->limits;
+    const struct queue_bound bound = queue_bound(session, &place->settings->limits);
     struct outgoing *outgoing = &session->outgoing;
     size_t size = message_size(entry->message);
     drop_expired(place, session);
-    bool is_owed = limits->queue_full == QUEUE_REFUSE && was_accepted(session, entry);
-    bool fits = limits->queued_messages > 0 && (size <= limits->queued_bytes || is_owed);
-    if (fits && limits->queue_full == QUEUE_DROP_OLDEST) {
-        while (!queue_has_room(session, limits, size)) {
+    bool is_owed = bound.policy == QUEUE_REFUSE && was_accepted(session, entry);
+    bool fits = bound.messages > 0 && (size <= bound.bytes || is_owed);
+    if (fits && bound.policy == QUEUE_DROP_OLDEST) {
+        while (!queue_has_room(session, &bound, size)) {
             queue_drop_oldest(place, session);
         }
     }
-    if (!fits || (!is_owed && !queue_has_room(session, limits, size))) {
+    if (!fits || (!is_owed && !queue_has_room(session, &bound, size))) {
         STATS_ADD(&place->stats, dropped_queue_full, 1);
+        outgoing->next_seq += entry->qos > 0;
         outgoing_entry_fini(entry);
         session_update_room(place, session);
         return false;
@@ -132,6 +148,7 @@ bool session_enqueue(struct place *place, struct session *session, struct outgoi
     entry->state = OUTGOING_QUEUED;
     if (!outgoing_push(&outgoing->queue, entry)) {
         STATS_ADD(&place->stats, dropped_no_memory, 1);
+        outgoing->next_seq += entry->qos > 0;
         outgoing_entry_fini(entry);
         return false;
     }
@@ -325,10 +342,10 @@ static void count_full(struct place *place, struct session *session, bool is_ful
 
 void session_update_room(struct place *place, struct session *session)
 {
-    const struct config_limits *limits = &place->settings->limits;
-    bool is_full = limits->queue_full == QUEUE_REFUSE && session->outgoing.queue.count > 0 &&
-                   (session->outgoing.queue.count >= limits->queued_messages ||
-                    session->outgoing.queue_bytes >= limits->queued_bytes);
+    const struct queue_bound bound = queue_bound(session, &place->settings->limits);
+    bool is_full = bound.policy == QUEUE_REFUSE && session->outgoing.queue.count > 0 &&
+                   (session->outgoing.queue.count >= bound.messages ||
+                    session->outgoing.queue_bytes >= bound.bytes);
     if (is_full != session->is_full) {
         count_full(place, session, is_full);
     }

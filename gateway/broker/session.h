@@ -47,6 +47,8 @@ struct session { /* owner: the place it is at */
     uint32_t epoch;          /* of its last acquisition */
     uint32_t expiry_s;       /* Session Expiry Interval; SESSION_NEVER_EXPIRES */
     uint32_t shared_count;   /* how many of its subscriptions are shared */
+    uint32_t queue_max;      /* messages in its queue, in place of limits.queued_messages and queue_full; 0: as these say */
+    size_t queue_bytes_max;  /* the same of their bytes */
     uint64_t hash;           /* of the client id, keyed: directory, No Local */
     struct client *client;   /* NULL: no connection */
     struct access_identity *identity; /* owned; whose session it is; NULL: an anonymous client without rules */
@@ -117,7 +119,10 @@ void session_pump(struct place *place, struct session *session);
 /** After CONNACK with an old session: repeat PUBREL and PUBLISH in the original order [MQTT-4.4.0-1] [MQTT-4.6.0-1], then go on. */
 void session_resume(struct place *place, struct session *session);
 
-/** Put ENTRY (its references are taken) at the end of the queue, as limits and policy say. @return false if it was dropped. */
+/**
+ * Put ENTRY (its references are taken) at the end of the queue, as limits and policy say.
+ * @return false if it was dropped; with QoS > 0 its sequence number is used up all the same, so that the hole tells
+ */
 bool session_enqueue(struct place *place, struct session *session, struct outgoing_entry *entry);
 
 /** The delivery AT of the window is finished: take it out and go on with the queue. */

@@ -6,6 +6,7 @@
 #include "gateway/broker/retained_walk.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/subscription.h"
+#include "gateway/broker/topic_rules.h"
 #include "protocol/subscribe.h"
 #include "protocol/topic.h"
 
@@ -28,6 +29,10 @@ static uint8_t check_entry(const struct client *client, const struct subscribe_e
         subscription_find(set, entry->filter, place->broker->hash_seed) == NULL) {
         *why = "too many subscriptions";
         return REASON_QUOTA_EXCEEDED;
+    }
+    if (filter_is_reserved(parsed->filter) && !client->is_gateway) {
+        *why = "topic filter is reserved for the gateway";
+        return REASON_NOT_AUTHORIZED;
     }
     *reads_some = false;
     struct access *access = place->broker->access;

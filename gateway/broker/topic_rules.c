@@ -29,3 +29,8 @@ bool topic_is_reserved(struct bytes topic)
 {
     return topic.len > 0 && topic.data[0] == '$' && (is_below(topic, "$SYS") || is_below(topic, "$share"));
 }
+
+bool filter_is_reserved(struct bytes filter)
+{
+    return filter.len > 0 && filter.data[0] == '$' && is_below(filter, "$tidegate");
+}
