@@ -125,6 +125,15 @@ struct config_http {
     uint32_t body_timeout_ms;       /* from the head to the end of the body; default 30 s */
     uint32_t keep_alive_timeout_ms; /* from an answer to the next whole request head; default 60 s */
     uint32_t websocket_ping_s;      /* to a WebSocket that is silent for this long; 0: never; default 30 */
+    uint32_t rpc_calls;             /* that wait for a reply, for each worker; default 1000 */
+};
+
+/** Event streams. [connections] */
+struct config_events {
+    uint32_t resume_s;        /* a stream without a client id may be resumed for this long; 0: not at all; default 60 */
+    uint32_t heartbeat_s;     /* default 15 */
+    uint32_t queued_messages; /* kept for a stream, and again while its reader is slow or away; default 1000 */
+    size_t queued_bytes;      /* of these; default 1 MiB */
 };
 
 struct config_store {
@@ -140,6 +149,7 @@ struct config {
     struct config_access access;
     struct config_limits limits;
     struct config_http http;
+    struct config_events events;
     struct config_store store; /* [restart] */
     uint32_t sys_interval_s;   /* between two updates of $SYS; 0: $SYS is off; default 10 */
     struct log_options log;

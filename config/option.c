@@ -193,7 +193,22 @@ const struct option option_table[] = {
      .help = "a WebSocket is sent a ping this often, and is closed if it answered nothing until the next one is due; "
              "browsers answer by themselves, also in background tabs"},
 
-    {"events", OPTION_NOT_BUILT, OPTION_NOW, .help = "live streams over HTTP"},
+    {"http.rpc_calls", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.rpc_calls), RANGE(1, 100000), DEFAULT(1000),
+     .help = "requests to `/rpc/` that may wait for their replies at the same time, for each worker"},
+
+    {"events", OPTION_SECTION, OPTION_NOW, .help = "live streams of messages over HTTP: `/events`"},
+    {"events.resume_s", OPTION_NUMBER, OPTION_CONNECTIONS, OF_CONFIG(events.resume_s), RANGE(1, 86400), DEFAULT(60),
+     .zero = "not at all",
+     .help = "how long a stream without `client_id` can be resumed after its connection was lost"},
+    {"events.heartbeat_s", OPTION_NUMBER, OPTION_CONNECTIONS, OF_CONFIG(events.heartbeat_s), RANGE(1, 3600),
+     DEFAULT(15), .help = "a stream that was silent for this long is sent a sign of life"},
+    {"events.queued_messages", OPTION_NUMBER, OPTION_CONNECTIONS, OF_CONFIG(events.queued_messages), RANGE(1, 60000),
+     DEFAULT(1000),
+     .help = "messages that are kept for a stream in case it has to be resumed; as many again may wait for a reader "
+             "that is slow or away. What is dropped is announced by the event `gap`"},
+    {"events.queued_bytes", OPTION_NUMBER, OPTION_CONNECTIONS, OF_CONFIG(events.queued_bytes), RANGE(1024, BYTES_MAX),
+     DEFAULT(MIB), .help = "bytes of these messages"},
+
     {"webhooks", OPTION_NOT_BUILT, OPTION_NOW, .help = "messages sent on as HTTP requests"},
     {"listeners[].tls", OPTION_NOT_BUILT, OPTION_RESTART, .help = "certificate and key of a listener"},
 };

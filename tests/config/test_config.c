@@ -258,7 +258,6 @@ START_TEST(says_of_each_later_key_that_it_is_not_built)
         "store.size_limit_bytes",
         "store.sync",
         "store.interval_ms",
-        "events",
         "webhooks",
     };
     struct config_report report;
