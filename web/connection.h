@@ -26,6 +26,7 @@
 #include <libwebsockets.h>
 
 #include "gateway/base/timer_wheel.h"
+#include "web/http.h"
 #include "web/lws_guard.h"
 #include "web/web.h"
 
@@ -90,6 +91,7 @@ struct web_worker { /* owner: the worker's thread, before and after it the main 
     size_t lingering;                 /* sockets whose peer is still reading the last answer */
     struct request_stats *requests;   /* owned; any thread reads */
     uint8_t *scratch;                 /* WEB_SCRATCH_BYTES, for one write */
+    struct http_parts parts;
     bool is_draining;
 };
 
@@ -102,6 +104,9 @@ const struct web_settings *web_settings(const struct web_worker *owner);
 
 /** The counters of worker number INDEX. Any thread. */
 const struct request_stats *web_request_stats(const struct web_worker *owner, unsigned index);
+
+/** HTTP_SECRET_BYTES of this process. */
+const uint8_t *web_secret(const struct web_worker *owner);
 
 /** Whether the gateway is ready. Any thread. */
 bool web_is_ready(const struct web_worker *owner);

@@ -238,6 +238,16 @@ const struct web_settings *http_settings(const struct http_request *request)
     return web_settings(request->connection->owner);
 }
 
+struct http_parts *http_parts(const struct http_request *request)
+{
+    return &request->connection->owner->parts;
+}
+
+const uint8_t *http_secret(const struct http_request *request)
+{
+    return web_secret(request->connection->owner);
+}
+
 bool http_is_ready(const struct http_request *request)
 {
     return web_is_ready(request->connection->owner);

@@ -32,9 +32,11 @@
 
 #include "protocol/bytes.h"
 
+struct event_text;
 struct http_request;
 struct place;
 struct request_stats;
+struct rpc;
 struct timer_wheel;
 struct web_settings;
 struct worker;
@@ -172,6 +174,18 @@ bool http_is_ready(const struct http_request *request);
 
 /** The settings of the web side (web.h), its configuration among them; valid until the handler or callback returns. */
 const struct web_settings *http_settings(const struct http_request *request);
+
+/** What other parts of the web side keep for each worker; theirs, NULL until they are used, freed after the worker's end. */
+struct http_parts {
+    struct event_text *event_text;
+    struct rpc *rpc;
+};
+
+struct http_parts *http_parts(const struct http_request *request);
+
+/** Random bytes of this process, which nobody else knows. */
+#define HTTP_SECRET_BYTES 32u
+const uint8_t *http_secret(const struct http_request *request);
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
 

@@ -12,6 +12,14 @@ web_libweb_a_SOURCES = \
 	web/buffer.h \
 	web/compat.c \
 	web/connection.h \
+	web/event_cursor.c \
+	web/event_cursor.h \
+	web/event_request.c \
+	web/event_request.h \
+	web/event_text.c \
+	web/event_text.h \
+	web/events.c \
+	web/events.h \
 	web/figures.c \
 	web/figures.h \
 	web/forwarded.c \
@@ -33,6 +41,8 @@ web_libweb_a_SOURCES = \
 	web/input_check.h \
 	web/lws_guard.c \
 	web/lws_guard.h \
+	web/message_headers.c \
+	web/message_headers.h \
 	web/message_json.c \
 	web/message_json.h \
 	web/message_source.c \
@@ -51,6 +61,8 @@ web_libweb_a_SOURCES = \
 	web/route_match.c \
 	web/routes.c \
 	web/routes.h \
+	web/rpc.c \
+	web/rpc.h \
 	web/static_files.c \
 	web/static_files.h \
 	web/topics.h \

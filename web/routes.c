@@ -2,9 +2,11 @@
 #include "web/routes.h"
 
 #include "web/admin.h"
+#include "web/events.h"
 #include "web/health.h"
 #include "web/metrics.h"
 #include "web/openapi.h"
+#include "web/rpc.h"
 #include "web/topics.h"
 #include "web/ws.h"
 
@@ -138,6 +140,59 @@ static const struct http_outcome compat_retained_outcomes[] = {
     {0, NULL, NULL},
 };
 
+/* --- events and calls ------------------------------------------------------------------------------------------------------ */
+
+static const struct http_param event_params[] = {
+    {"filter", "query", STRINGS, "A topic filter; may be repeated.", true},
+    {"qos", "query", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1}",
+     "Quality of service of the subscriptions; 0 by default, 1 with client_id.", false},
+    {"retained", "query", "{\"enum\":[\"send\",\"skip\"]}", "Whether retained values are sent first; they are by default.", false},
+    {"wait", "query", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":300}",
+     "Answer as soon as there is something, or with 204 after so many seconds; X-Cursor says where to go on.", false},
+    {"since", "query", STRING, "The id of the last event received: go on behind it.", false},
+    {"client_id", "query", STRING, "Client id of a durable session, in place of one that is made up.", false},
+    {"session_expiry", "query", SECONDS, "Seconds that this session lives on for without a reader.", false},
+    {"Last-Event-ID", "header", STRING, "As since, which it goes before; browsers send it by themselves.", false},
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static const struct http_outcome event_outcomes[] = {
+    {200, "text/event-stream",
+     "Events without end: gap (something was lost, it begins anew), messages, synced (all retained values were sent). As lines of JSON by "
+     "Accept: application/x-ndjson; with wait as application/json, too."},
+    {204, NULL, "Nothing has come while the poll waited."},
+    {400, "application/problem+json", "A filter or parameter is not valid, or the cursor is not one of this stream."},
+    {403, "application/problem+json", "The caller may read nothing of what a filter matches."},
+    {406, "application/problem+json", "Accept names no form that events have."},
+    {409, "application/problem+json", "Another client has taken the session while the poll waited."},
+    {410, "application/problem+json", "What since stands for is not kept any more."},
+    {503, "application/problem+json", "There are too many subscriptions, or no memory."},
+    {0, NULL, NULL},
+};
+
+static const struct http_param rpc_params[] = {
+    TOPIC_PARAM,
+    {"timeout", "query", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":300}", "Seconds to wait for the reply; 5 by default.",
+     false},
+    {"reply", "query", STRING,
+     "Topic that the device replies to, if it knows no response topics (MQTT 3). A level :id here and in the topic is replaced "
+     "by the id of the call.",
+     false},
+    {"qos", "query", QOS, "Quality of service of the request; 0 by default.", false},
+    {"contentType", "query", STRING, "MQTT content type; by default the request's own Content-Type.", false},
+    {"messageExpiry", "query", SECONDS, "Seconds after which the request is worth nothing; the timeout by default.", false},
+    {"userProperty", "query", STRINGS, "A user property NAME:VALUE; may be repeated.", false},
+    {NULL, NULL, NULL, NULL, false},
+};
+
+static const struct http_outcome rpc_outcomes[] = {
+    {200, "*/*", "The reply, with its own content type; its user properties are headers X-MQTT-User-Property."},
+    REFUSALS,
+    {503, "application/problem+json", "Nobody is subscribed to the topic, or too many requests wait."},
+    {504, "application/problem+json", "No reply came in time."},
+    {0, NULL, NULL},
+};
+
 /* --- what goes on ------------------------------------------------------------------------------------------------ */
 
 #define LIMIT   "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000,\"default\":1000}"
@@ -234,6 +289,10 @@ const struct http_route web_routes[] = {
      .outcomes = delete_outcomes},
     {HTTP_POST, "/publish", publish_bulk, "Publish many messages, as a JSON array or one a line", "topics",
      .params = key_params, .outcomes = bulk_outcomes, .body_type = "application/json"},
+    {HTTP_GET, "/events", events_get, "Messages as they come, as an event stream or by polling", "events",
+     .params = event_params, .outcomes = event_outcomes},
+    {HTTP_POST, "/rpc/*", rpc_post, "Publish a request and answer with its reply", "rpc", .params = rpc_params,
+     .outcomes = rpc_outcomes, .body_type = "*/*"},
     {HTTP_POST, "/api/v5/publish", compat_publish, "Publish one message, in the shape of other brokers", "compatibility",
      .outcomes = compat_outcomes, .body_type = "application/json"},
     {HTTP_POST, "/api/v5/publish/bulk", compat_publish_bulk, "Publish many messages, in the shape of other brokers",

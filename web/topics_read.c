@@ -8,9 +8,9 @@
 #include "gateway/broker/place_publish.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained.h"
-#include "protocol/property.h"
 #include "protocol/topic.h"
 #include "web/http.h"
+#include "web/message_headers.h"
 #include "web/message_json.h"
 #include "web/message_source.h"
 #include "web/topics.h"
@@ -49,78 +49,6 @@ static void add_last_modified(struct http_request *request, uint64_t wall_ms)
     if (gmtime_r(&seconds, &utc) != NULL && strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &utc) > 0) {
         http_add_header(request, "Last-Modified", text);
     }
-}
-
-/* A value of a header made of bytes that anybody may have sent: what is not printable ASCII, and '%', is percent-encoded. */
-static void add_escaped(struct http_request *request, const char *name, struct bytes first, struct bytes second,
-                        bool has_second)
-{
-    char text[1024];
-    size_t len = 0;
-    const struct bytes parts[] = {first, second};
-    for (size_t p = 0; p < (has_second ? 2u : 1u); p++) {
-        if (p == 1 && len + 2 < sizeof(text)) {
-            text[len++] = '=';
-        }
-        for (size_t i = 0; i < parts[p].len; i++) {
-            uint8_t c = parts[p].data[i];
-            bool plain = c > 0x20 && c < 0x7F && c != '%' && !(p == 0 && has_second && c == '=');
-            if (len + 4 > sizeof(text)) {
-                return; /* too long for a header: it is in the JSON forms */
-            }
-            if (plain || (c == ' ' && i > 0 && i + 1 < parts[p].len)) {
-                text[len++] = (char)c;
-            } else {
-                len += (size_t)snprintf(text + len, sizeof(text) - len, "%%%02X", c);
-            }
-        }
-    }
-    text[len] = '\0';
-    http_add_header(request, name, text);
-}
-
-static void add_properties(struct http_request *request, const struct message *message, struct bytes *content_type,
-                           bool *is_text)
-{
-    struct bytes cursor = message_properties(message);
-    struct property_entry entry;
-    while (properties_next(&cursor, &entry)) {
-        switch (entry.id) {
-        case PROPERTY_CONTENT_TYPE:
-            *content_type = entry.value;
-            break;
-        case PROPERTY_PAYLOAD_FORMAT_INDICATOR:
-            *is_text = entry.number == 1;
-            break;
-        case PROPERTY_USER_PROPERTY:
-            add_escaped(request, "X-MQTT-User-Property", entry.name, entry.value, true);
-            break;
-        case PROPERTY_RESPONSE_TOPIC:
-            add_escaped(request, "X-MQTT-Response-Topic", entry.value, entry.value, false);
-            break;
-        default:
-            break;
-        }
-    }
-}
-
-/* A media type that may be sent as a header; else NULL. */
-static const char *safe_type(struct http_request *request, struct bytes type)
-{
-    if (type.len == 0 || type.len > 255) {
-        return NULL;
-    }
-    for (size_t i = 0; i < type.len; i++) {
-        if (type.data[i] < 0x20 || type.data[i] > 0x7E) {
-            return NULL;
-        }
-    }
-    char *copy = http_alloc(request, type.len + 1);
-    if (copy != NULL) {
-        memcpy(copy, type.data, type.len);
-        copy[type.len] = '\0';
-    }
-    return copy;
 }
 
 /* The value of REQUEST's topic, or NULL: then it has been answered. */
@@ -163,19 +91,11 @@ void topics_get(struct http_request *request)
         message_unref(message);
         return;
     }
-    struct bytes content_type = {NULL, 0};
-    bool is_text = false;
-    add_properties(request, message, &content_type, &is_text);
+    const char *type = message_headers_add(request, message_properties(message));
     http_add_header_f(request, "X-MQTT-QoS", "%u", message->qos);
     if (message->expires_ms != MESSAGE_NEVER_EXPIRES) {
         http_add_header_f(request, "X-MQTT-Message-Expiry", "%u",
                           publication_remaining_s(message->expires_ms, http_now_ms(request)));
-    }
-    /* Whoever may publish chooses these bytes: they must not act as a page of this origin. */
-    http_add_header(request, "Content-Security-Policy", "sandbox; default-src 'none'");
-    const char *type = safe_type(request, content_type);
-    if (type == NULL) {
-        type = is_text ? "text/plain; charset=utf-8" : "application/octet-stream";
     }
     struct bytes payload = message_payload(message);
     http_reply(request, 200, type, payload.data, payload.len);

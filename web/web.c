@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,8 +22,10 @@
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
 #include "web/connection.h"
+#include "web/event_text.h"
 #include "web/http_connection.h"
 #include "web/request_stats.h"
+#include "web/rpc.h"
 #include "web/static_files.h"
 #include "web/ws.h"
 
@@ -41,6 +44,7 @@ struct web {
     _Atomic(struct web_settings *) settings; /* replaced by the main thread, read under RCU */
     atomic_bool is_ready;
     size_t descriptors;
+    uint8_t secret[HTTP_SECRET_BYTES]; /* immutable */
     uint64_t fingerprint;      /* of http.directory at the last look; owner: main thread */
     unsigned count;            /* of workers that are initialised */
     struct web_worker *worker; /* array */
@@ -146,6 +150,11 @@ bool web_reload(struct web *web, const struct config *config)
 void web_set_ready(struct web *web, bool is_ready)
 {
     atomic_store_explicit(&web->is_ready, is_ready, memory_order_relaxed);
+}
+
+const uint8_t *web_secret(const struct web_worker *owner)
+{
+    return owner->web->secret;
 }
 
 bool web_is_ready(const struct web_worker *owner)
@@ -506,6 +515,8 @@ static void worker_fini(struct web_worker *owner)
         ev_prepare_stop(owner->worker->loop, &owner->prepare);
         lws_guard_fini(&owner->guard);
     }
+    rpc_free(owner->parts.rpc);
+    event_text_free(owner->parts.event_text);
     timer_wheel_free(owner->timers);
     free(owner->requests);
     free(owner->scratch);
@@ -570,7 +581,8 @@ struct web *web_new(const struct config *config, struct workers *workers)
     web->worker = calloc(workers->count, sizeof(*web->worker));
     struct web_settings *settings = settings_new(config);
     atomic_init(&web->settings, settings);
-    if (web->worker == NULL || settings == NULL) {
+    if (web->worker == NULL || settings == NULL ||
+        getrandom(web->secret, sizeof(web->secret), 0) != (ssize_t)sizeof(web->secret)) {
         goto fail;
     }
     if (!lws_guard_open(on_refusal, on_close, web->descriptors)) {

@@ -27,3 +27,6 @@ web_tests = \
 	tests/web/test_websocket.py
 dist_check_SCRIPTS += $(web_tests)
 EXTRA_DIST += tests/web/gateway.py
+
+dist_check_SCRIPTS += tests/web/test_events.py tests/web/test_rpc.py
+EXTRA_DIST += tests/web/event_stream.py
