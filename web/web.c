@@ -36,7 +36,7 @@
 #define KILL_AGAIN_MS       1000u
 #define TICK_S              1.0
 #define MS_PER_S            1000.0
-#define WS_RX_BYTES         672u  /* each WebSocket keeps a buffer of this size: calls per frame against memory while idle */
+#define WS_RX_BYTES         608u  /* each WebSocket keeps a buffer of this size: calls per frame against memory while idle */
 
 struct web {
     struct workers *workers;
