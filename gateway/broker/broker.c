@@ -132,6 +132,7 @@ void broker_free(struct broker *broker)
     tg_rcu_barrier();
     retained_free(broker->retained);
     index_free(broker->index);
+    link_table_fini(&broker->groups);
     free(atomic_load(&broker->settings));
     free(broker);
 }

@@ -18,6 +18,7 @@
 #include "gateway/base/timer_wheel.h"
 #include "gateway/broker/broker.h"
 #include "gateway/broker/index.h"
+#include "gateway/broker/link_table.h"
 #include "gateway/broker/mail.h"
 #include "gateway/broker/outq.h"
 #include "gateway/broker/place.h"
@@ -56,6 +57,7 @@ struct place { /* owner: its thread, but for mailbox and stats */
     struct timer_wheel *wheel;
     struct route_cache *cache;
     struct gather *gather;         /* scratch of deliver.c */
+    struct link_table groups;      /* shared groups with members here, by number */
     struct client *dirty;          /* has output to be flushed; linked by dirty_next */
     struct client *clients;        /* all connections; linked by next and prev */
     struct client *parked;         /* clients with parked acknowledgements; linked by parked_next */
@@ -99,6 +101,7 @@ struct broker {
     uint64_t started_ms;
     _Atomic(struct broker_settings *) settings; /* RCU; replaced by broker_reload() */
     _Atomic uint64_t share_number;              /* of the last shared group made */
+    struct link_table groups;                   /* all shared groups, by filter and name; lock: index mutex */
     _Atomic size_t clients_maximum;             /* most connected at once, as seen at each $SYS update */
     unsigned place_count;
     struct place *places[];

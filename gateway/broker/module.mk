@@ -26,6 +26,8 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/index.h \
 	gateway/broker/level_table.c \
 	gateway/broker/level_table.h \
+	gateway/broker/link_table.c \
+	gateway/broker/link_table.h \
 	gateway/broker/local.c \
 	gateway/broker/local.h \
 	gateway/broker/local_client.h \

@@ -212,21 +212,38 @@ static void publication_of_record(struct publication *publication, struct batch_
     publication->origin = origin;
 }
 
+/* The group's last member here has just left: find it by its filter. */
+static void pass_on(struct place *place, struct publication *publication, uint64_t number)
+{
+    const struct route *route = route_cache_find(place->cache, publication->topic);
+    struct share_group *group = route->no_memory ? NULL : share_find(route->filters, route->count, number);
+    if (group == NULL) {
+        STATS_ADD(&place->stats, dropped_no_member, 1);
+    } else {
+        (void)share_dispatch(place, group, publication);
+    }
+}
+
+static void receive_for_group(struct place *place, struct publication *publication, uint64_t number)
+{
+    struct share_group *group = share_find_here(place, number);
+    if (group == NULL || !share_deliver_here(place, group, publication)) {
+        pass_on(place, publication, number);
+    }
+}
+
 static void receive_record(struct place *place, struct batch_record *record, unsigned origin)
 {
     struct publication publication;
     publication_of_record(&publication, record, origin);
-    const struct route *route = route_cache_find(place->cache, publication.topic);
-    if (route->no_memory) {
-        STATS_ADD(&place->stats, dropped_no_memory, 1);
-    } else if (record->group == 0) {
-        deliver_to_filters(place, &publication, route->filters, route->count);
+    if (record->group != 0) {
+        receive_for_group(place, &publication, record->group);
     } else {
-        struct share_group *group = share_find(route->filters, route->count, record->group);
-        if (group == NULL) {
-            STATS_ADD(&place->stats, dropped_no_member, 1);
-        } else if (!share_deliver_here(place, group, &publication)) {
-            (void)share_dispatch(place, group, &publication); /* its last member here has just left */
+        const struct route *route = route_cache_find(place->cache, publication.topic);
+        if (route->no_memory) {
+            STATS_ADD(&place->stats, dropped_no_memory, 1);
+        } else {
+            deliver_to_filters(place, &publication, route->filters, route->count);
         }
     }
     publication_fini(place, &publication);

@@ -5,6 +5,7 @@
 
 #include "gateway/base/assert.h"
 #include "gateway/base/container.h"
+#include "gateway/base/hash.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/index.h"
@@ -13,7 +14,14 @@
 
 #define NOT_A_MEMBER UINT32_MAX /* subscription->slot after share_remove() */
 
-static struct share_group *group_new(struct place *place, struct bytes name)
+/* --- groups: on their filter's list for readers, and in a table by filter and name, because clients choose how many there are ----- */
+
+static uint64_t hash_of_name(const struct broker *broker, const struct filter *filter, struct bytes name)
+{
+    return tg_hash(name.data, name.len, broker->hash_seed ^ (uint64_t)(uintptr_t)filter);
+}
+
+static struct share_group *group_new(struct place *place, struct filter *filter, struct bytes name, uint64_t hash)
 {
     struct broker *broker = place->broker;
     size_t members = broker->place_count * sizeof(struct share_members);
@@ -21,34 +29,58 @@ static struct share_group *group_new(struct place *place, struct bytes name)
     if (group == NULL) {
         return NULL;
     }
+    if (!link_table_add(&broker->groups, &group->by_name, hash)) {
+        free(group);
+        return NULL;
+    }
     uint8_t *copy = (uint8_t *)group + sizeof(*group) + members;
     memcpy(copy, name.data, name.len);
+    group->filter = filter;
     group->name = copy;
     group->name_len = (uint16_t)name.len;
     group->number = atomic_fetch_add_explicit(&broker->share_number, 1, memory_order_relaxed) + 1;
     return group;
 }
 
+static struct share_group *find_by_name(const struct broker *broker, const struct filter *filter, struct bytes name,
+                                        uint64_t hash)
+{
+    for (struct link *link = link_table_first(&broker->groups, hash); link != NULL; link = link_table_next(link)) {
+        struct share_group *group = TG_CONTAINER_OF(link, struct share_group, by_name);
+        if (group->filter == filter && bytes_equal((struct bytes){group->name, group->name_len}, name)) {
+            return group;
+        }
+    }
+    return NULL;
+}
+
+static void link_group(struct filter *filter, struct share_group *group)
+{
+    struct share_group *first = atomic_load_explicit(&filter->groups, memory_order_relaxed);
+    if (first != NULL) {
+        first->prev = group;
+    }
+    atomic_init(&group->next, first);
+    atomic_store_explicit(&filter->groups, group, memory_order_release);
+}
+
 enum tg_err share_acquire(struct place *place, struct filter *filter, struct bytes name, struct share_group **out)
 {
-    struct index *index = place->broker->index;
-    index_lock(index);
-    struct share_group *group = atomic_load_explicit(&filter->groups, memory_order_relaxed);
-    while (group != NULL && !bytes_equal((struct bytes){group->name, group->name_len}, name)) {
-        group = atomic_load_explicit(&group->next, memory_order_relaxed);
-    }
+    struct broker *broker = place->broker;
+    uint64_t hash = hash_of_name(broker, filter, name);
+    index_lock(broker->index);
+    struct share_group *group = find_by_name(broker, filter, name, hash);
     if (group == NULL) {
-        group = group_new(place, name);
+        group = group_new(place, filter, name, hash);
         if (group == NULL) {
-            index_unlock(index);
+            index_unlock(broker->index);
             return TG_ERR_NO_MEMORY;
         }
-        atomic_init(&group->next, atomic_load_explicit(&filter->groups, memory_order_relaxed));
-        atomic_store_explicit(&filter->groups, group, memory_order_release);
-        index_changed(index, filter);
+        link_group(filter, group);
+        index_changed(broker->index, filter);
     }
     group->refs++;
-    index_unlock(index);
+    index_unlock(broker->index);
     *out = group;
     return TG_OK;
 }
@@ -60,13 +92,12 @@ static void group_free(struct tg_rcu_head *head)
 
 static void unlink_group(struct filter *filter, struct share_group *group)
 {
-    _Atomic(struct share_group *) *at = &filter->groups;
-    struct share_group *next = atomic_load_explicit(at, memory_order_relaxed);
-    while (next != group) {
-        at = &next->next;
-        next = atomic_load_explicit(at, memory_order_relaxed);
+    struct share_group *next = atomic_load_explicit(&group->next, memory_order_relaxed);
+    _Atomic(struct share_group *) *at = group->prev != NULL ? &group->prev->next : &filter->groups;
+    if (next != NULL) {
+        next->prev = group->prev;
     }
-    atomic_store_explicit(at, atomic_load_explicit(&group->next, memory_order_relaxed), memory_order_release);
+    atomic_store_explicit(at, next, memory_order_release);
 }
 
 void share_release(struct place *place, struct share_group *group, struct filter *filter)
@@ -76,12 +107,20 @@ void share_release(struct place *place, struct share_group *group, struct filter
     bool is_last = --group->refs == 0;
     if (is_last) {
         unlink_group(filter, group);
+        link_table_remove(&place->broker->groups, &group->by_name);
         index_changed(index, filter);
     }
     index_unlock(index);
     if (is_last) {
         tg_rcu_call(&group->rcu, group_free);
     }
+}
+
+/* --- members ------------------------------------------------------------------------------------------------------------ */
+
+static uint64_t hash_of_number(const struct place *place, uint64_t number)
+{
+    return tg_hash(&number, sizeof(number), place->broker->hash_seed);
 }
 
 bool share_add(struct place *place, struct subscription *subscription)
@@ -95,6 +134,13 @@ bool share_add(struct place *place, struct subscription *subscription)
         }
         members->list = list;
         members->capacity = capacity;
+    }
+    if (members->count == 0 &&
+        !link_table_add(&place->groups, &members->by_number, hash_of_number(place, subscription->group->number))) {
+        free(members->list);
+        members->list = NULL;
+        members->capacity = 0;
+        return false;
     }
     subscription->slot = members->count;
     subscription->is_ready = false;
@@ -116,6 +162,7 @@ void share_remove(struct place *place, struct subscription *subscription)
     subscription->slot = NOT_A_MEMBER;
     atomic_store_explicit(&members->total, members->count, memory_order_relaxed);
     if (members->count == 0) {
+        link_table_remove(&place->groups, &members->by_number);
         free(members->list);
         members->list = NULL;
         members->capacity = 0;
@@ -198,8 +245,7 @@ static struct subscription *choose_member(struct place *place, struct share_memb
     for (uint32_t i = 1; i <= members->count; i++) {
         uint32_t at = (members->turn + i) % members->count;
         struct subscription *member = members->list[at];
-        if (member->is_ready == ready &&
-            (member->holding != NULL || deliver_is_wanted(place, publication, member))) {
+        if (member->is_ready == ready && (member->holding != NULL || deliver_is_wanted(place, publication, member))) {
             members->turn = at;
             return member;
         }
@@ -213,7 +259,8 @@ bool share_deliver_here(struct place *place, struct share_group *group, struct p
     if (members->count == 0) {
         return false;
     }
-    struct subscription *member = choose_member(place, members, publication, true);
+    struct subscription *member =
+        weight(group, place->index, true) > 0 ? choose_member(place, members, publication, true) : NULL;
     if (member == NULL) {
         member = choose_member(place, members, publication, false);
     }
@@ -221,6 +268,19 @@ bool share_deliver_here(struct place *place, struct share_group *group, struct p
         deliver_to_subscription(place, publication, member);
     }
     return true;
+}
+
+struct share_group *share_find_here(const struct place *place, uint64_t number)
+{
+    struct link *link = link_table_first(&place->groups, hash_of_number(place, number));
+    for (; link != NULL; link = link_table_next(link)) {
+        struct share_members *members = TG_CONTAINER_OF(link, struct share_members, by_number);
+        struct share_group *group = TG_CONTAINER_OF(members - place->index, struct share_group, local);
+        if (group->number == number) {
+            return group;
+        }
+    }
+    return NULL;
 }
 
 struct share_group *share_find(struct filter *const *filters, size_t count, uint64_t number)

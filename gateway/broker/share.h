@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "gateway/base/err.h"
+#include "gateway/broker/link_table.h"
 #include "gateway/broker/rcu.h"
 #include "protocol/bytes.h"
 
@@ -28,19 +29,23 @@ struct share_members {
     uint32_t count;
     uint32_t capacity;
     uint32_t turn;          /* where the last choice was made */
+    struct link by_number;  /* in the place's table, while there is a member */
     _Atomic uint32_t ready; /* connected with room in their window; written by the owner, read by publishers */
     _Atomic uint32_t total; /* all members; the same */
 };
 
-struct share_group { /* list and refs: index mutex; readers under RCU */
+struct share_group {                    /* list, table and refs: index mutex; readers under RCU */
     _Atomic(struct share_group *) next; /* on the same filter */
-    uint64_t number;                    /* process-wide, never used again */
-    uint32_t refs;                      /* members */
-    _Atomic uint32_t turn;              /* of the publishers' choice of a place */
+    struct share_group *prev;           /* the same; for writers */
+    struct link by_name;                /* in the broker's table */
+    const struct filter *filter;
+    uint64_t number;       /* process-wide, never used again */
+    uint32_t refs;         /* members */
+    _Atomic uint32_t turn; /* of the publishers' choice of a place */
     struct tg_rcu_head rcu;
     uint16_t name_len;
-    const uint8_t *name;                /* behind local[] */
-    struct share_members local[];       /* one a place */
+    const uint8_t *name;          /* behind local[] */
+    struct share_members local[]; /* one a place */
 };
 
 /** Find or create the group NAME on FILTER and take a reference. @return TG_OK or TG_ERR_NO_MEMORY. */
@@ -72,7 +77,10 @@ bool share_dispatch(struct place *place, struct share_group *group, struct publi
 /** The same, but only to a member at PLACE: mail of another place asked for it. @return false if there is no member here. */
 bool share_deliver_here(struct place *place, struct share_group *group, struct publication *publication);
 
-/** The group NUMBER on any of the COUNT filters, NULL if it is gone. Reader. */
+/** The group NUMBER, if it has members at PLACE; else NULL. */
+struct share_group *share_find_here(const struct place *place, uint64_t number);
+
+/** The group NUMBER on any of the COUNT filters, NULL if it is gone; looked for one by one. Reader. */
 struct share_group *share_find(struct filter *const *filters, size_t count, uint64_t number);
 
 #endif

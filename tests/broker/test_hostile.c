@@ -102,3 +102,25 @@ CONFORMANCE_TEST(subscriptions_that_wait_for_retained_messages_cost_each_the_sam
     feed_many(c, PACKET_SUBSCRIBE, numbered_wild_filter, MANY, 0);
     tc_hang_up(c); /* with all of them waiting */
 }
+
+/* --- shared subscriptions --------------------------------------------------------------------------------------------------- */
+
+static void numbered_group(char buf[FILTER_BYTES_MAX], unsigned i)
+{
+    snprintf(buf, FILTER_BYTES_MAX, "$share/%u/a", i);
+}
+
+CONFORMANCE_TEST(groups_on_one_filter_cost_each_the_same)
+{
+    h->limits->subscriptions_per_session = 0;
+    h->limits->mailbox_bytes = 64 * 1024 * 1024;
+    struct tc *c = tc_connect(h, "c", MQTT_5_0);
+    struct tc *p = tc_connect(h, "p", MQTT_5_0); /* with several places, at another one */
+    feed_many(c, PACKET_SUBSCRIBE, numbered_group, MANY, 0);
+    harness_run(h);
+    tc_publish(p, "a", "x", 0);
+    ck_assert_uint_eq(HARNESS_STAT(h, publish_sent[0]), MANY);
+    feed_many(c, PACKET_UNSUBSCRIBE, numbered_group, MANY, 0);
+    tc_publish(p, "a", "x", 0);
+    ck_assert_uint_eq(HARNESS_STAT(h, publish_sent[0]), MANY);
+}
