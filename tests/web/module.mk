@@ -7,7 +7,9 @@ tests_web_test_buffer_SOURCES = tests/web/test_buffer.c $(malloc_fail_sources)
 tests_web_test_buffer_LDFLAGS = $(malloc_fail_ldflags)
 tests_web_test_buffer_LDADD = web/libweb.a gateway/libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
 
-dist_check_SCRIPTS += tests/web/test_admin.py tests/web/test_metrics.py tests/web/test_openapi.py
+dist_check_SCRIPTS += tests/web/test_admin.py tests/web/test_browser.py tests/web/test_examples.py tests/web/test_metrics.py \
+	tests/web/test_openapi.py
+EXTRA_DIST += tests/web/browser.py
 
 check_PROGRAMS += tests/web/server
 tests_web_server_SOURCES = tests/web/server.c
