@@ -75,7 +75,8 @@ static unsigned check_host(struct web_connection *connection, struct authority *
         return 400;
     }
     bool is_local = connection->listener->is_local;
-    if (!host_is_allowed(&settings->config->http, settings->host_name, is_local, host)) {
+    struct own_name own = {settings->host_name, settings->host_domain};
+    if (!host_is_allowed(&settings->config->http, own, is_local, host)) {
         *detail = "this server does not go by the name in the Host header; the setting http.hosts lists others";
         return 421;
     }

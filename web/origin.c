@@ -96,21 +96,35 @@ static bool is_loopback(const struct authority *host)
            (IN6_IS_ADDR_LOOPBACK(&six) || (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == 127));
 }
 
-/* HOST is NAME, NAME.local or NAME in some domain. */
-static bool is_own_name(const char *host, const char *name)
+/* HOST is OWN name, alone or in a domain where nobody else can have it. */
+static bool is_own_name(const char *host, struct own_name own)
 {
-    size_t len = strlen(name);
-    return len > 0 && strncmp(host, name, len) == 0 && (host[len] == '\0' || host[len] == '.');
+    /* Reserved for such use, or known to be used so and never to be delegated. */
+    static const char *const local_domains[] = {"local", "lan",         "home.arpa", "internal", "home",
+                                                "corp",  "localdomain", "private",   "intranet"};
+    size_t len = strlen(own.name);
+    if (len == 0 || strncmp(host, own.name, len) != 0) {
+        return false;
+    }
+    if (host[len] != '.') {
+        return host[len] == '\0';
+    }
+    const char *domain = host + len + 1;
+    bool is_own = own.domain[0] != '\0' && strcmp(domain, own.domain) == 0;
+    for (size_t i = 0; i < sizeof local_domains / sizeof local_domains[0] && !is_own; i++) {
+        is_own = strcmp(domain, local_domains[i]) == 0;
+    }
+    return is_own;
 }
 
-bool host_is_allowed(const struct config_http *http, const char *host_name, bool is_local, const struct authority *host)
+bool host_is_allowed(const struct config_http *http, struct own_name own, bool is_local, const struct authority *host)
 {
     for (size_t i = 0; i < http->hosts_len; i++) {
         if (strcmp(http->hosts[i], "*") == 0 || strcasecmp(http->hosts[i], host->host) == 0) {
             return true;
         }
     }
-    return is_loopback(host) || (!is_local && (host->is_address || is_own_name(host->host, host_name)));
+    return is_loopback(host) || (!is_local && (host->is_address || is_own_name(host->host, own)));
 }
 
 /* The origin of our own pages is what the browser called us, by either scheme: behind a proxy we do not know which it was. */

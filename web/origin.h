@@ -31,13 +31,18 @@ struct authority {
 /** Read TEXT, the value of a Host header. @return false if it is none */
 bool authority_parse(const char *text, struct authority *out) __attribute__((warn_unused_result));
 
+/** What this machine calls itself, in lower case. */
+struct own_name {
+    const char *name;   /* without its domain; "": unknown */
+    const char *domain; /* that it says it is in; "": none */
+};
+
 /**
  * May the server be called HOST? IS_LOCAL: it was reached through a listener that only this machine can reach; then localhost and loopback
- * addresses, else any address and HOST_NAME, this machine's own name (lower case, no domain; "" if unknown), alone, with ".local" or a
- * domain. And what HTTP lists.
+ * addresses, else any address and OWN name too: alone, in its domain, or in one that is only ever used in local networks (".local", ".lan").
+ * In any other domain that name can be everybody's, and be made to mean this machine for a page from there. And what HTTP lists.
  */
-bool host_is_allowed(const struct config_http *http, const char *host_name, bool is_local,
-                     const struct authority *host);
+bool host_is_allowed(const struct config_http *http, struct own_name own, bool is_local, const struct authority *host);
 
 /** Judge TEXT, the value of an Origin header (NULL: there is none), of a request to HOST. */
 enum origin origin_judge(const struct config_http *http, const struct authority *host, const char *text);

@@ -6,6 +6,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +66,7 @@ static void settings_free(struct web_settings *settings)
         static_files_free(settings->files);
         config_free(settings->config);
         free(settings->host_name);
+        free(settings->host_domain);
         free(settings);
     }
 }
@@ -73,18 +76,44 @@ static void settings_reclaim(struct tg_rcu_head *head)
     settings_free(TG_CONTAINER_OF(head, struct web_settings, rcu));
 }
 
-/* This machine's name without its domain, lower case. @return owned; NULL without memory */
-static char *own_host_name(void)
+static char *lower_copy(const char *text)
+{
+    char *copy = strdup(text);
+    for (char *c = copy; c != NULL && *c != '\0'; c++) {
+        *c = (char)tolower((unsigned char)*c);
+    }
+    return copy;
+}
+
+/* The domain that the host name has (OF_HOST_NAME) or else the resolver searches first. There a single word is passed over: machines do not
+ * stand in "com", and those that stand in "lan" are known anyhow. @return owned; NULL without memory */
+static char *own_domain(const char *of_host_name)
+{
+    struct __res_state resolver = {0};
+    if (of_host_name[0] != '\0') {
+        return lower_copy(of_host_name);
+    }
+    if (res_ninit(&resolver) != 0) {
+        return strdup("");
+    }
+    const char *first = resolver.dnsrch[0];
+    char *domain = lower_copy(first != NULL && strchr(first, '.') != NULL ? first : "");
+    res_nclose(&resolver);
+    return domain;
+}
+
+/* Find out what this machine is called. @return false without memory */
+static bool learn_own_name(struct web_settings *settings)
 {
     char name[256] = "";
     if (gethostname(name, sizeof name - 1) != 0) {
         name[0] = '\0';
     }
-    name[strcspn(name, ".")] = '\0';
-    for (char *c = name; *c != '\0'; c++) {
-        *c = (char)tolower((unsigned char)*c);
-    }
-    return strdup(name);
+    size_t len = strcspn(name, ".");
+    settings->host_domain = own_domain(name[len] == '.' ? name + len + 1 : "");
+    name[len] = '\0';
+    settings->host_name = lower_copy(name);
+    return settings->host_name != NULL && settings->host_domain != NULL;
 }
 
 static struct web_settings *settings_new(const struct config *config)
@@ -94,8 +123,7 @@ static struct web_settings *settings_new(const struct config *config)
         return NULL;
     }
     settings->config = config_copy(config);
-    settings->host_name = own_host_name();
-    if (settings->config == NULL || settings->host_name == NULL) {
+    if (settings->config == NULL || !learn_own_name(settings)) {
         settings_free(settings);
         return NULL;
     }

@@ -28,6 +28,7 @@ struct web_settings {
     struct config *config;      /* owned copy */
     struct static_files *files; /* of http.directory; NULL: none */
     char *host_name;            /* owned; of this machine, lower case, without its domain; "" if it has none */
+    char *host_domain;          /* owned; the domain that this machine says it is in, lower case; "" if in none */
     struct tg_rcu_head rcu;
 };
 

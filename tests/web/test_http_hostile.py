@@ -218,9 +218,9 @@ class OnEveryAddress(Case):
 
     def test_addresses_and_own_name_need_no_setting(self):
         name = os.uname().nodename.split(".")[0].encode()
-        for host in (b"192.0.2.1", b"[2001:db8::1]:80", b"localhost", name, name + b".local", name + b".lan.example"):
+        for host in (b"192.0.2.1", b"[2001:db8::1]:80", b"localhost", name, name + b".local", name + b".lan"):
             self.assertEqual(self.ask(b"GET", b"/describe/x", host=b"Host: " + host + b"\r\n").status, 200, host)
-        for host in (b"evil.example", name + b"x", b"x" + name):
+        for host in (b"evil.example", name + b"x", b"x" + name, name + b".evil.example", name + b".local.evil.example"):
             self.assertEqual(self.ask(b"GET", b"/describe/x", host=b"Host: " + host + b"\r\n").status, 421, host)
 
 

@@ -52,17 +52,20 @@ static bool is_allowed(const struct config_http *http, bool is_local, const char
 {
     struct authority authority;
     ck_assert(authority_parse(text, &authority));
-    return host_is_allowed(http, "box", is_local, &authority);
+    return host_is_allowed(http, (struct own_name){"box", "fritz.example"}, is_local, &authority);
 }
 
 START_TEST(knows_its_names_by_where_it_listens)
 {
     struct config_http none = {0};
     static const char *const everywhere[] = {"localhost", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::ffff:127.0.0.1]"};
-    static const char *const elsewhere[] = {"192.0.2.1", "[2001:db8::1]",   "box",
-                                            "BOX.local", "box.lan.example", "0.0.0.0"};
-    static const char *const nowhere[] = {"evil.example", "localhost.evil.example", "box2", "mybox",
-                                          "127.0.0.1.nip.example"};
+    static const char *const elsewhere[] = {"192.0.2.1",        "[2001:db8::1]",     "box",
+                                            "BOX.local",        "box.fritz.example", "box.lan",
+                                            "box.home.arpa:80", "box.internal",      "0.0.0.0"};
+    static const char *const nowhere[] = {
+        "evil.example",          "localhost.evil.example", "box2",           "mybox",
+        "127.0.0.1.nip.example", "box.evil.example",       "box.example",    "box.local.evil.example",
+        "box.x.fritz.example",   "box.fritz.example.evil", "box.lan.example"};
     for (size_t i = 0; i < sizeof everywhere / sizeof everywhere[0]; i++) {
         ck_assert_msg(is_allowed(&none, true, everywhere[i]) && is_allowed(&none, false, everywhere[i]), "%s",
                       everywhere[i]);
@@ -94,7 +97,7 @@ START_TEST(machine_without_a_name_has_no_name)
     struct config_http none = {0};
     struct authority authority;
     ck_assert(authority_parse("evil.example", &authority));
-    ck_assert(!host_is_allowed(&none, "", false, &authority));
+    ck_assert(!host_is_allowed(&none, (struct own_name){"", "example"}, false, &authority));
 }
 END_TEST
 
