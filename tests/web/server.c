@@ -146,7 +146,7 @@ struct stream {
 static void stream_fill(struct stream *stream)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
-    char piece[10000];
+    char piece[2600];
     while (stream->left > 0) {
         size_t room = http_stream_room(stream->request);
         size_t len = room < sizeof piece ? room : sizeof piece;
