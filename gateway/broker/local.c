@@ -100,6 +100,7 @@ void local_opened(struct client *client, bool session_present)
     for (uint32_t at = 0; at < window->count; at++) {
         local->window_bytes += size_of_entry(outgoing_at(window, at));
     }
+    local->has_messages = true; /* perhaps: on_end_turn() tells what follows */
     local->ops->on_open(local->owner, session_present);
 }
 
@@ -327,7 +328,11 @@ uint64_t local_next_seq(const struct local *local)
 
 bool local_is_synced(const struct local *local)
 {
-    return !is_open(local) || local->client->session->walks == NULL;
+    if (!is_open(local)) {
+        return true;
+    }
+    const struct session *session = local->client->session;
+    return session->walks == NULL && session->outgoing.queue.count == 0 && session->outgoing.resend == 0;
 }
 
 bool local_may_read(const struct local *local, struct bytes topic)

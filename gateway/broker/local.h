@@ -47,7 +47,7 @@ struct local_ops {
     void (*on_message)(void *owner, const struct local_message *message);
     /** All retained values that the subscriptions so far asked for have been handed over. */
     void (*on_synced)(void *owner);
-    /** Something was handed over in this turn, and the turn ends. May be NULL. */
+    /** It was opened, or something was handed over, in this turn, and the turn ends. May be NULL. */
     void (*on_end_turn)(void *owner);
     /** It is over: local_close() was called, another client took the session, or the server ends. The struct local is gone afterwards. */
     void (*on_close)(void *owner, uint8_t reason_code, const char *why);
@@ -113,7 +113,7 @@ uint64_t local_first_seq(const struct local *local);
 /** The number that the next message will have that is sent to the session. */
 uint64_t local_next_seq(const struct local *local);
 
-/** True if no retained values are on their way: on_synced() has been called, or will not be. */
+/** True if nothing is on its way that was there before: neither retained values nor what waits in the session. */
 bool local_is_synced(const struct local *local);
 
 /** May it read TOPIC, by the rules of now? For what was queued under older ones. May be called from on_message. */

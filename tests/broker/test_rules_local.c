@@ -671,6 +671,210 @@ START_TEST(finds_the_retained_value_until_it_expires)
 }
 END_TEST
 
+/* --- bounds ------------------------------------------------------------------------------------------------------------- */
+
+static struct local_options bounded(const char *id, uint32_t messages, size_t bytes)
+{
+    return (struct local_options){.client_id = bytes_from_string(id), .expiry_s = 60, .window = 100, .keeps_qos0 = true,
+                                  .queued_messages = messages, .queued_bytes = bytes};
+}
+
+/* Close LC's connection, publish the first COUNT numbers to "t", and come back. */
+static struct lc *lc_miss(struct lc *lc, struct tc *publisher, unsigned place, struct local_options options, int count)
+{
+    struct harness *h = lc->h;
+    local_close(lc->local, UINT32_MAX);
+    harness_run(h);
+    lc_free(lc);
+    for (int i = 0; i < count; i++) {
+        tc_publish(publisher, "t", numbers[i], (uint8_t)(i % 3));
+    }
+    return lc_open_with(h, place, options);
+}
+
+START_TEST(bounds_its_queue_by_itself_whatever_the_policy_of_others)
+{
+    struct harness *h = harness_new(2);
+    h->limits->queue_full = QUEUE_REFUSE;
+    struct local_options options = bounded("x", 3, 10000);
+    struct lc *lc = lc_open_with(h, 0, options);
+    lc_subscribe(lc, (struct local_subscription){FILTER("t"), .qos = 1});
+    uint64_t first = local_next_seq(lc->local);
+    struct tc *publisher = tc_connect_at(h, 1, "publisher", MQTT_5_0);
+    lc = lc_miss(lc, publisher, (unsigned)_i, options, 10);
+    for (int i = 7; i < 10; i++) {
+        ck_assert_uint_eq(lc_expect(lc, "t", numbers[i])->seq, first + (uint64_t)i); /* the hole tells */
+    }
+    lc_expect_nothing(lc);
+    ck_assert_uint_eq(HARNESS_STAT(h, dropped_queue_full), 7);
+    lc_free(lc);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(what_is_too_large_for_its_queue_leaves_a_hole)
+{
+    struct harness *h = harness_new(1);
+    struct local_options options = bounded("x", 100, 1000);
+    struct lc *lc = lc_open_with(h, 0, options);
+    lc_subscribe(lc, (struct local_subscription){FILTER("t"), .qos = 1});
+    uint64_t first = local_next_seq(lc->local);
+    struct tc *publisher = tc_connect(h, "publisher", MQTT_5_0);
+    local_set_blocked(lc->local, true);
+    char *large = long_text(2000);
+    tc_publish(publisher, "t", large, 1);
+    tc_publish(publisher, "t", "small", 1);
+    local_set_blocked(lc->local, false);
+    harness_run(h);
+    ck_assert_uint_eq(lc_expect(lc, "t", "small")->seq, first + 1);
+    lc_expect_nothing(lc);
+    free(large);
+    lc_free(lc);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(forgets_the_oldest_beyond_a_count_or_size)
+{
+    struct harness *h = harness_new(1);
+    struct local_options options = bounded("x", 100, 100000);
+    struct lc *lc = lc_open_with(h, 0, options);
+    lc_subscribe(lc, (struct local_subscription){FILTER("t"), .qos = 1});
+    uint64_t first = local_next_seq(lc->local);
+    struct tc *publisher = tc_connect(h, "publisher", MQTT_5_0);
+    for (int i = 0; i < 10; i++) {
+        tc_publish(publisher, "t", numbers[i], 1); /* two bytes each */
+    }
+    ck_assert_uint_eq(local_first_seq(lc->local), first);
+    ck_assert_uint_eq(local_next_seq(lc->local), first + 10);
+    local_finish_beyond(lc->local, 10, 20);
+    ck_assert_uint_eq(local_first_seq(lc->local), first);
+    local_finish_beyond(lc->local, 8, 20);
+    ck_assert_uint_eq(local_first_seq(lc->local), first + 2);
+    local_finish_beyond(lc->local, 10, 13);
+    ck_assert_uint_eq(local_first_seq(lc->local), first + 4);
+    lc = lc_miss(lc, publisher, 0, options, 1);
+    lc->taken = lc->count; /* six that come again, and one */
+    ck_assert_uint_eq(lc->count, 7);
+    local_finish_beyond(lc->local, 10, 14);
+    ck_assert_uint_eq(local_first_seq(lc->local), first + 4);
+    local_finish_beyond(lc->local, 10, 2);
+    ck_assert_uint_eq(local_first_seq(lc->local), first + 10);
+    local_finish_beyond(lc->local, 0, 0);
+    ck_assert_uint_eq(local_first_seq(lc->local), first + 11);
+    lc_free(lc);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(numbers_of_a_new_session_are_above_those_of_an_old_one)
+{
+    struct harness *h = harness_new(2);
+    struct lc *lc = lc_open(h, 0, "x");
+    lc_subscribe(lc, (struct local_subscription){FILTER("t"), .qos = 1});
+    struct tc *publisher = tc_connect(h, "publisher", MQTT_5_0);
+    for (int i = 0; i < 10; i++) {
+        tc_publish(publisher, "t", numbers[i], 1);
+    }
+    uint64_t last = local_next_seq(lc->local) - 1;
+    ck_assert_uint_eq(lc->seen[9].seq, last);
+    lc_free(lc);
+    harness_advance(h, 1);
+    lc = lc_open(h, (unsigned)_i, "x");
+    ck_assert(!lc->session_present);
+    ck_assert_uint_gt(local_first_seq(lc->local), last + 1);
+    lc_free(lc);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(counts_what_was_dropped_while_it_was_blocked)
+{
+    struct harness *h = harness_new(1);
+    struct lc *lc = lc_open(h, 0, "x");
+    lc_subscribe(lc, (struct local_subscription){FILTER("t"), .qos = 1});
+    struct tc *publisher = tc_connect(h, "publisher", MQTT_5_0);
+    ck_assert_uint_eq(local_dropped(lc->local), 0);
+    local_set_blocked(lc->local, true);
+    unsigned turns = lc->ended_turns;
+    tc_publish(publisher, "t", "0", 0);
+    tc_publish(publisher, "t", "1", 0);
+    ck_assert_uint_eq(local_dropped(lc->local), 2);
+    ck_assert_uint_gt(lc->ended_turns, turns);
+    lc_free(lc);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(unsubscribes_from_all_but_some)
+{
+    struct harness *h = harness_new(1);
+    struct lc *lc = lc_open(h, 0, "x");
+    static const char *const filters[] = {"a", "b/+", "$share/g/c", "d/#", "e"};
+    for (size_t i = 0; i < 5; i++) {
+        lc_subscribe(lc, (struct local_subscription){.filter = bytes_from_string(filters[i]), .qos = 1});
+    }
+    const struct bytes stay[] = {bytes_from_string("b/+"), bytes_from_string("$share/g/c"), bytes_from_string("new")};
+    local_unsubscribe_others(lc->local, stay, 3);
+    ck_assert_uint_eq(HARNESS_STAT(h, subscriptions), 2);
+    struct tc *publisher = tc_connect(h, "publisher", MQTT_5_0);
+    static const char *const topics[] = {"a", "b/x", "c", "d/x", "e"};
+    for (size_t i = 0; i < 5; i++) {
+        tc_publish(publisher, topics[i], "", 1);
+    }
+    lc_expect(lc, "b/x", "");
+    lc_expect(lc, "c", "");
+    lc_expect_nothing(lc);
+    local_unsubscribe_others(lc->local, NULL, 0);
+    ck_assert_uint_eq(HARNESS_STAT(h, subscriptions), 0);
+    lc_free(lc);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(the_gateway_alone_reads_what_is_sent_to_it)
+{
+    static const struct {
+        const char *filter;
+        bool is_reserved;
+    } cases[] = {{"$tidegate", true},        {"$tidegate/#", true},  {"$tidegate/rpc/+", true},
+                 {"$share/g/$tidegate/+", true}, {"$tidegates/+", false}, {"#", false}, {"+/rpc/x", false}};
+    struct harness *h = harness_new(1);
+    struct lc *lc = lc_open(h, 0, "x");
+    struct lc *gateway = lc_open_with(h, 0, (struct local_options){.window = 10, .is_gateway = true});
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct local_subscription subscription = {.filter = bytes_from_string(cases[i].filter), .qos = 1};
+        uint8_t code = cases[i].is_reserved ? REASON_NOT_AUTHORIZED : 1;
+        ck_assert_uint_eq(local_subscribe(lc->local, &subscription, NULL), code);
+        ck_assert_uint_eq(local_subscribe(gateway->local, &subscription, NULL), 1);
+    }
+    lc_free(gateway);
+    lc_free(lc);
+    harness_free(h);
+}
+END_TEST
+
+/* What may be asked after the session has gone and before on_close(). */
+START_TEST(has_nothing_once_its_session_has_gone)
+{
+    struct harness *h = harness_new(1);
+    struct lc *lc = lc_open(h, 0, "x");
+    lc_subscribe(lc, (struct local_subscription){FILTER("t"), .qos = 1});
+    local_close(lc->local, 60);
+    local_unsubscribe_others(lc->local, NULL, 0);
+    local_finish_beyond(lc->local, 0, 0);
+    ck_assert_uint_eq(local_first_seq(lc->local), 0);
+    ck_assert_uint_eq(local_next_seq(lc->local), 0);
+    ck_assert(local_is_synced(lc->local));
+    ck_assert(!local_may_read(lc->local, bytes_from_string("t")));
+    ck_assert_uint_eq(HARNESS_STAT(h, subscriptions), 1);
+    harness_run(h);
+    ck_assert_uint_eq(lc->closed, 1);
+    lc_free(lc);
+    harness_free(h);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("rules_local");
@@ -687,6 +891,16 @@ static Suite *suite(void)
     tcase_add_test(subscribing, may_end_another_one_when_it_is_synced);
     tcase_add_test(subscribing, may_subscribe_as_soon_as_it_is_open);
     suite_add_tcase(s, subscribing);
+    TCase *bounds = tcase_create("bounds");
+    tcase_add_loop_test(bounds, bounds_its_queue_by_itself_whatever_the_policy_of_others, 0, 2);
+    tcase_add_test(bounds, what_is_too_large_for_its_queue_leaves_a_hole);
+    tcase_add_test(bounds, forgets_the_oldest_beyond_a_count_or_size);
+    tcase_add_loop_test(bounds, numbers_of_a_new_session_are_above_those_of_an_old_one, 0, 2);
+    tcase_add_test(bounds, counts_what_was_dropped_while_it_was_blocked);
+    tcase_add_test(bounds, unsubscribes_from_all_but_some);
+    tcase_add_test(bounds, the_gateway_alone_reads_what_is_sent_to_it);
+    tcase_add_test(bounds, has_nothing_once_its_session_has_gone);
+    suite_add_tcase(s, bounds);
     TCase *end = tcase_create("end");
     tcase_add_loop_test(end, is_told_when_another_client_takes_its_session, 0, 2);
     tcase_add_test(end, may_be_used_until_it_is_told_that_it_is_over);
