@@ -38,6 +38,7 @@ struct stream {
     bool is_streaming;   /* the head of the answer has been sent */
     bool is_blocked;     /* the local client is told to wait */
     bool wants_snapshot; /* retained values are to be sent again */
+    bool owes_synced;    /* the reader is to be told when it has all that was there before */
     bool has_content;    /* a poll: there is something to answer with */
     bool is_due;         /* a poll: its time is over, it waits for the retained values alone */
     bool lacks_memory;   /* a mark could not be written: the reader must come again */
@@ -96,9 +97,12 @@ static void tell_gap(struct stream *stream)
     stream->has_content = true;
 }
 
-static void tell_synced(struct stream *stream)
+static void tell_if_synced(struct stream *stream)
 {
-    mark(stream, "synced");
+    if (stream->owes_synced && local_is_synced(stream->local)) {
+        stream->owes_synced = false;
+        mark(stream, "synced");
+    }
 }
 
 static void set_blocked(struct stream *stream, bool blocked)
@@ -202,10 +206,8 @@ static void send_snapshot(struct stream *stream)
     stream->wants_snapshot = false;
     if (subscribe(stream, 0, &why) != 0) { /* rights or memory have gone: the reader must come again */
         local_close(stream->local, UINT32_MAX);
-    } else if (local_is_synced(stream->local)) { /* shared subscriptions have no retained values */
-        tell_synced(stream);
-        put_out(stream);
     }
+    stream->owes_synced = true;
 }
 
 /* --- what the broker tells --------------------------------------------------------------------------------------- */
@@ -285,15 +287,12 @@ static void on_open(void *owner, bool session_present)
         tell_gap(stream);
         stream->wants_snapshot = false; /* it has been asked for */
     }
-    if (local_is_synced(local)) {
-        tell_synced(stream);
-    }
+    stream->owes_synced = true;
     timer_init(&stream->timer, on_heartbeat);
     uint64_t now_ms = http_now_ms(stream->request);
     uint32_t interval_s = asked->is_poll ? asked->wait_s : config_of(stream)->heartbeat_s;
     stream->sent_ms = now_ms;
     timer_wheel_set(stream->timers, &stream->timer, now_ms + (uint64_t)interval_s * 1000);
-    put_out(stream);
 }
 
 /* Messages without numbers may have been dropped while the reader was slow. */
@@ -350,7 +349,7 @@ static void on_synced(void *owner)
 {
     struct stream *stream = owner;
     if (stream->request != NULL) {
-        tell_synced(stream);
+        tell_if_synced(stream);
         put_out(stream);
     }
 }
@@ -366,10 +365,8 @@ static void on_end_turn(void *owner)
     local_finish_beyond(stream->local, config->queued_messages, config->queued_bytes);
     if (stream->wants_snapshot && !stream->lacks_memory) {
         send_snapshot(stream);
-        if (stream->request == NULL) {
-            return;
-        }
     }
+    tell_if_synced(stream);
     put_out(stream);
 }
 

@@ -150,7 +150,7 @@ static const struct http_param event_params[] = {
     {"wait", "query", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":300}",
      "Answer as soon as there is something, or with 204 after so many seconds; X-Cursor says where to go on.", false},
     {"since", "query", STRING, "The id of the last event received: go on behind it.", false},
-    {"client_id", "query", STRING, "Client id of a durable session, in place of one that is made up.", false},
+    {"client_id", "query", STRING, "Client id of a durable session, in place of one that is made up; it is subscribed to these filters alone from now on.", false},
     {"session_expiry", "query", SECONDS, "Seconds that this session lives on for without a reader.", false},
     {"Last-Event-ID", "header", STRING, "As since, which it goes before; browsers send it by themselves.", false},
     {NULL, NULL, NULL, NULL, false},

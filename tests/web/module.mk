@@ -32,3 +32,8 @@ EXTRA_DIST += tests/web/gateway.py
 
 dist_check_SCRIPTS += tests/web/test_events.py tests/web/test_rpc.py
 EXTRA_DIST += tests/web/event_stream.py
+
+check_PROGRAMS += tests/web/test_event_text
+tests_web_test_event_text_SOURCES = tests/web/test_event_text.c $(malloc_fail_sources)
+tests_web_test_event_text_LDFLAGS = $(malloc_fail_ldflags)
+tests_web_test_event_text_LDADD = $(gateway_libs) $(system_libs) $(CHECK_LIBS)
