@@ -4,10 +4,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "gateway/base/container.h"
+#include "gateway/base/timer_wheel.h"
 #include "gateway/broker/message.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained.h"
+#include "gateway/net/worker.h"
 #include "protocol/topic.h"
 #include "web/http.h"
 #include "web/message_headers.h"
@@ -15,9 +18,11 @@
 #include "web/message_source.h"
 #include "web/topics.h"
 
-#define LIST_SLICE        64u    /* values looked at before others have their turn */
-#define LIST_LIMIT_MAX    100000u
-#define LIST_LIMIT        1000u  /* without a limit of the caller's */
+#define LIST_BATCH     64u /* values taken at once */
+#define LIST_SLICE_MS  2u  /* of a turn, about: then it is that of others */
+#define NEXT_TURN_MS   1u
+#define LIST_LIMIT_MAX 100000u
+#define LIST_LIMIT     1000u /* without a limit of the caller's */
 
 /* --- one value ------------------------------------------------------------------------------------------------------------- */
 
@@ -104,20 +109,23 @@ void topics_get(struct http_request *request)
 
 /* --- lists -------------------------------------------------------------------------------------------------------------------- */
 
-/* A list under way. */
+/* A list under way. owner: the worker's thread */
 struct list {
     struct http_request *request;
+    struct timer timer; /* until the next turn */
+    struct timer_wheel *timers;
     struct retained *retained;
     struct retained_cursor cursor;
     uint64_t left;      /* of the caller's limit */
     char *line;         /* owned: lines that are being sent */
     size_t line_len;
     size_t line_at;
-    struct message *values[LIST_SLICE]; /* scratch */
+    struct message *values[LIST_BATCH]; /* scratch */
 };
 
 static void list_free(struct list *list)
 {
+    timer_wheel_stop(list->timers, &list->timer);
     retained_cursor_fini(&list->cursor);
     free(list->line);
     free(list);
@@ -150,42 +158,51 @@ static bool send_line(struct list *list)
     return true;
 }
 
-/* Make the next slice of values one run of lines. @return false at the end */
-static bool next_lines(struct list *list)
+/* Make the next batch of values, some of which may not be told, one run of lines. */
+static void next_lines(struct list *list)
 {
     struct place *place = http_place(list->request);
-    size_t max = list->left < LIST_SLICE ? (size_t)list->left : LIST_SLICE;
-    while (max > 0 && !list->cursor.done) {
-        size_t count = retained_cursor_next(list->retained, &list->cursor, http_now_ms(list->request), list->values, max);
-        size_t used = 0;
-        for (size_t i = 0; i < count; i++) {
-            struct message *message = list->values[i];
-            if (place_may_read(place, NULL, message_topic(message))) {
-                used += message_json_append(message, http_now_ms(list->request), &list->line, &list->line_len);
-            }
-            message_unref(message);
+    uint64_t now_ms = http_now_ms(list->request);
+    size_t max = list->left < LIST_BATCH ? (size_t)list->left : LIST_BATCH;
+    size_t count = retained_cursor_next(list->retained, &list->cursor, now_ms, list->values, max);
+    for (size_t i = 0; i < count; i++) {
+        struct message *message = list->values[i];
+        if (place_may_read(place, NULL, message_topic(message))) {
+            list->left -= message_json_append(message, now_ms, &list->line, &list->line_len);
         }
-        list->left -= used;
-        if (list->line_len > 0) {
-            return true;
-        }
+        message_unref(message);
     }
-    return false;
 }
 
-/* Send as much as the stream takes. LIST may be gone afterwards. */
+static uint64_t clock_ms(const struct list *list)
+{
+    return http_worker(list->request)->workers->clock.monotonic_ms();
+}
+
+/* Send as much as the stream takes, for a few milliseconds; then go on in the next turn. LIST may be gone afterwards. */
 static void go_on(struct list *list)
 {
+    uint64_t begun_ms = clock_ms(list);
     for (;;) {
         if (!send_line(list)) {
             return; /* writable() or gone() follows */
         }
-        if (!next_lines(list)) {
+        if (list->left == 0 || list->cursor.done) {
             http_stream_end(list->request);
             list_free(list);
             return;
         }
+        if (clock_ms(list) - begun_ms >= LIST_SLICE_MS) {
+            timer_wheel_set(list->timers, &list->timer, http_now_ms(list->request) + NEXT_TURN_MS);
+            return;
+        }
+        next_lines(list);
     }
+}
+
+static void on_list_turn(struct timer *timer)
+{
+    go_on(TG_CONTAINER_OF(timer, struct list, timer));
 }
 
 static void on_list_writable(void *arg)
@@ -241,6 +258,8 @@ void topics_list(struct http_request *request)
         return;
     }
     list->request = request;
+    list->timers = http_timers(request);
+    timer_init(&list->timer, on_list_turn);
     list->retained = retained;
     list->left = limit;
     if (!list_resume(request, list)) {

@@ -264,5 +264,42 @@ class Rest(harness.Case):
         self.assertEqual([sub.read(wire.PUBLISH).payload for _ in range(2)], [b"x", b"end"])
 
 
+class OneWorker(harness.Case):
+    options = {"http": True, "workers": 1}
+
+    def connect(self):
+        web = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=harness.DEADLINE)
+        self.addCleanup(web.close)
+        web.connect()
+        return web
+
+    def has_ended(self, web):
+        """True if the whole answer to a request that was sent with Connection: close is there."""
+        web.sock.setblocking(False)
+        try:
+            while web.sock.recv(65536):
+                pass
+            return True
+        except BlockingIOError:
+            return False
+
+    def test_a_long_list_lets_others_have_their_turn(self):
+        web = self.connect()
+        for part in range(3):
+            web.request("POST", "/publish", json.dumps([{"topic": self.name("%d/%d" % (part, i)), "payload": "x", "retain": True}
+                                                        for i in range(10000)]), JSON)
+            self.assertEqual(web.getresponse().read().count(b'"status":200'), 10000)
+        lists = [self.connect() for _ in range(12)]
+        for other in lists:
+            other.request("GET", "/topics?filter=%2B/%2B/%2B/nothing", headers={"Connection": "close"})
+            if other is lists[0]:
+                other.sock.recv(1)  # it has begun
+        web.request("GET", "/healthz")
+        self.assertEqual(web.getresponse().read(), b'{"status":"ok"}\n')
+        self.assertFalse(self.has_ended(lists[0]), "the list went first")
+        for other in lists:
+            harness.wait_until(lambda: self.has_ended(other), "the end of a list")
+
+
 if __name__ == "__main__":
     harness.main()
