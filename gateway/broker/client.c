@@ -42,7 +42,7 @@ struct client *client_new(struct place *place, const struct client_transport *op
     client->place = place;
     client->ops = ops;
     client->transport = transport;
-    client->heard_ms = place->now_ms;
+    client->heard_ms = (uint32_t)place->now_ms;
     client->next = place->clients;
     if (client->next != NULL) {
         client->next->prev = client;
@@ -114,7 +114,7 @@ void client_set_paused(struct client *client, enum client_pause reason, bool pau
         return;
     }
     if (!paused) {
-        client->heard_ms = client->place->now_ms; /* its keep alive stood still */
+        client->heard_ms = (uint32_t)client->place->now_ms; /* its keep alive stood still */
     }
     client->ops->pause(client->transport, paused);
 }
@@ -321,9 +321,10 @@ static void on_keep_alive(struct timer *timer)
 {
     struct client *client = client_of_timer(timer);
     struct place *place = client->place;
-    uint64_t due_ms = (client->paused != 0 ? place->now_ms : client->heard_ms) + keep_alive_ms(client);
-    if (due_ms > place->now_ms) {
-        timer_wheel_set(place->wheel, timer, due_ms);
+    /* Modulo 2^32 ms, that is 49 days; the longest keep alive is 27 hours. */
+    uint32_t silent_ms = client->paused != 0 ? 0 : (uint32_t)place->now_ms - client->heard_ms;
+    if (silent_ms < keep_alive_ms(client)) {
+        timer_wheel_set(place->wheel, timer, place->now_ms + keep_alive_ms(client) - silent_ms);
         return;
     }
     /* [MQTT-3.1.2-22] */
@@ -376,7 +377,7 @@ static void out_of_memory(struct client *client)
 static void handle_packet(struct client *client, const struct packet_header *header, struct bytes body)
 {
     STATS_ADD(&client->place->stats, packets_received, 1);
-    client->heard_ms = client->place->now_ms;
+    client->heard_ms = (uint32_t)client->place->now_ms;
     if (client->state == CLIENT_NEW) {
         if (header->type == PACKET_CONNECT) {
             handle_connect(client, body);
@@ -484,7 +485,7 @@ static bool continue_partial(struct client *client, const uint8_t **buf, size_t 
     *len -= take;
     if (take < missing) {
         if (before / PROGRESS_BYTES != client->partial_len / PROGRESS_BYTES) {
-            client->heard_ms = client->place->now_ms;
+            client->heard_ms = (uint32_t)client->place->now_ms;
         }
         return false;
     }
@@ -571,7 +572,7 @@ void client_connected(struct client *client)
 {
     struct place *place = client->place;
     client->state = CLIENT_CONNECTED;
-    client->heard_ms = place->now_ms;
+    client->heard_ms = (uint32_t)place->now_ms;
     STATS_ADD(&place->stats, clients_connected, 1);
     STATS_ADD(&place->stats, clients_by_transport[client->ops->kind], 1);
     timer_wheel_stop(place->wheel, &client->timer);

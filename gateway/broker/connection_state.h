@@ -58,7 +58,6 @@ struct client { /* owner: the place's thread */
     uint32_t partial_len;
     uint32_t partial_capacity;
     struct timer timer;            /* until CONNECTED: connect deadline; then: keep alive */
-    uint64_t heard_ms;             /* when the last packet was complete */
     struct connecting *connecting; /* owned; from CONNECT to CONNACK, and during re-authentication */
     struct auth_method *auth_method; /* owned; NULL: CONNECT named none */
     struct aliases_in *aliases_in;
@@ -68,9 +67,10 @@ struct client { /* owner: the place's thread */
     struct client *parked_next;    /* in the place's list of clients that have something parked */
     struct client **parked_at;     /* what points to this one there; NULL: it is not in the list */
     uint32_t parked_count;
-    uint32_t unanswered;           /* QoS > 0 messages of this connection without PUBACK, PUBCOMP or a PUBREC that refuses */
+    uint32_t heard_ms;             /* low 32 bits of the time when the last packet was complete */
     uint32_t max_packet;           /* the client's Maximum Packet Size; 0: none */
     uint32_t packet_bytes;         /* the Maximum Packet Size we announced */
+    uint16_t unanswered;           /* QoS > 0 messages of this connection without PUBACK, PUBCOMP or a PUBREC that refuses */
     uint16_t window;               /* what we may have unacknowledged: min(Receive Maximum, inflight_messages) */
     uint16_t receive_maximum;      /* what we announced */
     uint16_t keep_alive_s;         /* in force; 0: off */

@@ -74,7 +74,9 @@ struct place { /* owner: its thread, but for mailbox and stats */
     size_t classed_shards;         /* how far that has come in the directory */
     struct timer sys_timer;        /* place 0: next $SYS update */
     struct timer sweep_timer;      /* place 0: next look for expired retained values */
-    struct session *full;          /* whose queue is full, policy `refuse`; linked by full_next */
+    struct session **full;         /* whose queue is full, policy `refuse`; owned, heap */
+    uint32_t full_count;
+    uint32_t full_capacity;
     struct timer full_timer;       /* set while there may be one */
     struct timer memory_timer;     /* set while clients here are paused for lack of memory */
     struct sys *sys;               /* place 0 */

@@ -509,10 +509,10 @@ void connecting_acquired(struct client *client, struct session *session, bool pr
     const struct connect *c = &connecting->connect;
     session_attach(place, session, client);
     session->version = client->version;
-    session->epoch++;
     session->keeps_qos0 = connecting->keeps_qos0;
     session->queue_max = connecting->queue_max;
-    session->queue_bytes_max = connecting->queue_bytes_max;
+    session->queue_bytes_max =
+        connecting->queue_bytes_max < UINT32_MAX ? (uint32_t)connecting->queue_bytes_max : UINT32_MAX;
     if (client->is_local && !present) {
         number_anew(place, session);
     }

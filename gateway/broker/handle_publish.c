@@ -179,7 +179,9 @@ void handle_publish(struct client *client, uint8_t flags, struct bytes body)
         answer(client, &p, (struct store_ticket){0, 0}, REASON_SUCCESS, NULL); /* [MQTT-4.3.3-10] */
         return;
     }
-    client->unanswered += p.qos > 0;
+    if (client->version == MQTT_5_0 && p.qos > 0) {
+        client->unanswered++; /* below the Receive Maximum, as was checked */
+    }
     reason_code = check_message(client, &p, &why);
     if (reason_code != REASON_SUCCESS) {
         refuse(client, &p, reason_code, why);

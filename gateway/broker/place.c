@@ -106,6 +106,7 @@ void place_free(struct place *place)
     sys_place_fini(place);
     route_fini(place);
     link_table_fini(&place->groups);
+    free(place->full);
     gather_free(place->gather);
     route_cache_free(place->cache);
     timer_wheel_free(place->wheel);

@@ -304,35 +304,41 @@ bool session_has_room(const struct session *session)
            session->outgoing.queue.count == 0 && session->outgoing.window.count < session->client->window;
 }
 
-/* Who is full while nobody is connected is looked at by a timer. */
-static void list_full(struct place *place, struct session *session, bool is_full)
+/* Who is full while nobody is connected is looked at by a timer. @return false without memory */
+static bool list_full(struct place *place, struct session *session)
 {
-    if (is_full) {
-        session->full_prev = NULL;
-        session->full_next = place->full;
-        if (session->full_next != NULL) {
-            session->full_next->full_prev = session;
+    if (place->full_count == place->full_capacity) {
+        uint32_t capacity = place->full_capacity > 0 ? place->full_capacity * 2 : 16;
+        struct session **grown = realloc(place->full, capacity * sizeof(struct session *));
+        if (grown == NULL) {
+            return false;
         }
-        place->full = session;
-        if (!timer_is_set(&place->full_timer)) {
-            timer_wheel_set(place->wheel, &place->full_timer, place->now_ms + SESSION_SWEEP_MS);
-        }
-        return;
+        place->full = grown;
+        place->full_capacity = capacity;
     }
-    if (session->full_prev != NULL) {
-        session->full_prev->full_next = session->full_next;
-    } else {
-        place->full = session->full_next;
+    session->full_at = place->full_count;
+    place->full[place->full_count++] = session;
+    if (!timer_is_set(&place->full_timer)) {
+        timer_wheel_set(place->wheel, &place->full_timer, place->now_ms + SESSION_SWEEP_MS);
     }
-    if (session->full_next != NULL) {
-        session->full_next->full_prev = session->full_prev;
-    }
+    return true;
+}
+
+static void unlist_full(struct place *place, const struct session *session)
+{
+    struct session *last = place->full[--place->full_count];
+    place->full[session->full_at] = last;
+    last->full_at = session->full_at;
 }
 
 static void count_full(struct place *place, struct session *session, bool is_full)
 {
+    if (!is_full) {
+        unlist_full(place, session);
+    } else if (!list_full(place, session)) {
+        return; /* publishers are not refused, and what comes is dropped, counted */
+    }
     session->is_full = is_full;
-    list_full(place, session, is_full);
     uint32_t at = 0;
     for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
          s = subscription_next(&session->subscriptions, &at)) {
@@ -373,13 +379,12 @@ void session_leave_full(struct place *place, struct session *session)
 
 bool session_sweep_full(struct place *place)
 {
-    for (struct session *session = place->full; session != NULL;) {
-        struct session *next = session->full_next;
+    for (uint32_t at = place->full_count; at > 0; at--) { /* from the end: one that leaves is replaced by the last */
+        struct session *session = place->full[at - 1];
         drop_expired(place, session);
         session_update_room(place, session);
-        session = next;
     }
-    return place->full != NULL;
+    return place->full_count > 0;
 }
 
 /* --- connections ------------------------------------------------------------------------------------------------------ */
@@ -553,7 +558,6 @@ static void clear(struct place *place, struct session *session)
     packet_ids_free(session->received);
     session->received = NULL;
     session->shared_count = 0;
-    session->restricted = 0;
 }
 
 void session_reset(struct place *place, struct session *session)

@@ -35,20 +35,21 @@ struct session { /* owner: the place it is at */
     struct session *directory_next;
     struct acquire *waiting; /* the newest CONNECT that wants it after the move under way; borrowed from that place */
     struct place *place;     /* where it is, or moves away from; its own thread may read it without the lock */
-    bool moving;
+    bool moving;             /* a byte of its own: no other member shares its memory location */
 
+    /* owner */
     bool ended;              /* its state is gone, only the directory entry is kept, for a move under way */
     uint8_t version;         /* enum mqtt_version of the last connection */
-    uint8_t restricted;      /* how many subscriptions are ACCESS_SOME, saturating */
     bool is_full;            /* counted as full in its filters (queue_full = refuse) */
     bool keeps_qos0;         /* QoS 0 is treated as QoS 1 (local.h) */
     bool had_room;           /* what its shared groups were told last */
     uint16_t client_id_len;
-    uint32_t epoch;          /* of its last acquisition */
     uint32_t expiry_s;       /* Session Expiry Interval; SESSION_NEVER_EXPIRES */
     uint32_t shared_count;   /* how many of its subscriptions are shared */
     uint32_t queue_max;      /* messages in its queue, in place of limits.queued_messages and queue_full; 0: as these say */
-    size_t queue_bytes_max;  /* the same of their bytes */
+    uint32_t queue_bytes_max; /* the same of their bytes */
+    uint32_t full_at;        /* where it stands in place->full, while is_full */
+    uint32_t gather_at;      /* scratch of deliver.c */
     uint64_t hash;           /* of the client id, keyed: directory, No Local */
     struct client *client;   /* NULL: no connection */
     struct access_identity *identity; /* owned; whose session it is; NULL: an anonymous client without rules */
@@ -58,11 +59,8 @@ struct session { /* owner: the place it is at */
     struct will *will;           /* NULL: none */
     struct retained_walk *walks; /* retained values that are still to be sent; the oldest walk */
     struct handover *handover;   /* it is on its way to another place */
-    struct session *full_next;   /* in the place's list, while is_full */
-    struct session *full_prev;
     struct timer timer;          /* expiry; set only while there is no connection */
     uint64_t gather_mark;        /* scratch of deliver.c */
-    uint32_t gather_at;
     char client_id[];
 };
 
