@@ -1,5 +1,5 @@
-/* Lists made by a census (broker/census.h). A part of it is sorted by the keys of its entries before it is told, so that a cursor, a part
- * and a key in it, is good for as long as the process lives, whatever comes and goes meanwhile. */
+/* Lists made by a census (broker/census.h), in the order of the entries' parts and keys. So a cursor, which is the part and key of the last one
+ * told, is good for as long as the process lives, whatever comes and goes meanwhile. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "web/list.h"
 
 #define ID_BYTES_MAX 65535u
+#define SLICE_MS     2u
 
 struct census_list;
 
@@ -29,12 +30,11 @@ struct census_list { /* owner: the worker's thread */
     struct list list;
     const struct census_shape *shape;
     struct census *census;
-    struct census_entry *entries; /* owned array: those of this part, sorted from `sorted` on */
+    struct census_entry *entries; /* owned array: those that were told, sorted */
     size_t count;
     size_t capacity;
-    size_t at;              /* the next one to be told */
-    uint32_t part;          /* number of this part */
-    uint32_t resumed_part;  /* up to this key of this part all has been told by the request before */
+    size_t at;             /* the next one to be told */
+    uint32_t resumed_part; /* up to this key of this part all has been told by the request before */
     uint64_t resumed_key;
     bool is_resumed;
     bool has_part; /* entries are there */
@@ -168,15 +168,16 @@ static void on_entry(void *owner, const struct census_entry *entry)
 
 static int compare(const void *a, const void *b)
 {
-    uint64_t key_a = ((const struct census_entry *)a)->key;
-    uint64_t key_b = ((const struct census_entry *)b)->key;
-    return (key_a > key_b) - (key_a < key_b);
+    const struct census_entry *left = a, *right = b;
+    if (left->part != right->part) {
+        return left->part < right->part ? -1 : 1;
+    }
+    return (left->key > right->key) - (left->key < right->key);
 }
 
 static void on_part(void *owner, bool is_complete, bool failed)
 {
     struct census_list *list = owner;
-    list->part = census_part(list->census) - 1;
     list->is_last = is_complete;
     list->has_part = true;
     list->at = 0;
@@ -186,7 +187,7 @@ static void on_part(void *owner, bool is_complete, bool failed)
     if (list->count > 1) {
         qsort(list->entries, list->count, sizeof(list->entries[0]), compare);
     }
-    while (list->is_resumed && list->part == list->resumed_part && list->at < list->count &&
+    while (list->is_resumed && list->at < list->count && list->entries[list->at].part == list->resumed_part &&
            list->entries[list->at].key <= list->resumed_key) {
         list->at++;
     }
@@ -204,16 +205,20 @@ static enum list_state fill(struct list *base)
     while (list->at < list->count && !list_is_full(base)) {
         const struct census_entry *entry = &list->entries[list->at++];
         list->shape->add(list_add_item(base), entry);
-        snprintf(base->cursor, sizeof base->cursor, "%" PRIx32 ".%016" PRIx64, list->part, entry->key);
+        if (base->left == 0) {
+            snprintf(base->cursor, sizeof base->cursor, "%" PRIx32 ".%016" PRIx64, entry->part, entry->key);
+        }
     }
-    if (list->at == list->count && list->is_last) {
+    bool is_told = list->at == list->count;
+    if (is_told && list->is_last) {
         base->cursor[0] = '\0';
         return LIST_ENDS;
     }
     if (base->left == 0) {
         return LIST_ENDS;
     }
-    if (list->at < list->count) {
+    /* What is at this very place would be looked at in this turn still. */
+    if (!is_told || list_clock_ms(base) - http_now_ms(base->request) >= SLICE_MS) {
         return LIST_MORE;
     }
     list->has_part = false;

@@ -15,7 +15,7 @@
 #define SLICE_MS       2u
 #define TREE_LIMIT_MAX 10000u /* names are kept in memory, unlike those of other lists */
 
-struct level { /* a name */
+struct level {     /* a name */
     uint8_t *name; /* owned */
     size_t len;
     uint64_t topics;         /* with this name at this level, deeper ones included */
@@ -28,14 +28,14 @@ struct tree { /* owner: the worker's thread */
     struct retained_cursor cursor;
     struct bytes prefix; /* "a/b" without a slash at the end; empty: the root. Of the request */
     bool has_prefix;
-    struct bytes after;    /* names up to this one were told before; data NULL: none. Of the request */
-    bool is_system_next;   /* "$SYS" is no part of "#": walk it as well */
+    struct bytes after;  /* names up to this one were told before; data NULL: none. Of the request */
+    bool is_system_next; /* "$SYS" is no part of "#": walk it as well */
     bool is_walked;
-    bool has_more;         /* names that come behind the last one were left out */
-    struct level *levels;  /* owned array, sorted by name */
+    bool has_more;        /* names that come behind the last one were left out */
+    struct level *levels; /* owned array, sorted by name */
     size_t count;
     size_t max;
-    size_t at; /* the next one to be told */
+    size_t at;                          /* the next one to be told */
     struct message *values[WALK_BATCH]; /* scratch */
 };
 
@@ -93,7 +93,8 @@ static struct level *level_of(struct tree *tree, struct bytes name)
     if (name.len > 0) {
         memcpy(copy, name.data, name.len);
     }
-    if (tree->count == tree->max) { /* the last one has no place any more; it will not come back, for the others only get smaller */
+    if (tree->count ==
+        tree->max) { /* the last one has no place any more; it will not come back, for the others only get smaller */
         level_fini(&tree->levels[--tree->count]);
         tree->has_more = true;
     }

@@ -7,9 +7,9 @@
 
 #include "gateway/base/assert.h"
 
-#define CAPACITY_MIN   1024u
-#define FORMATTED_MAX  512u
-#define JSON_ESCAPED   6u /* bytes that one byte becomes at most: "\u0001" */
+#define CAPACITY_MIN  1024u
+#define FORMATTED_MAX 512u
+#define JSON_ESCAPED  6u /* bytes that one byte becomes at most: "\u0001" */
 
 void buffer_fini(struct buffer *buffer)
 {

@@ -46,14 +46,14 @@ struct list_ops {
 struct list { /* embedded in its owner */
     const struct list_ops *ops;
     struct http_request *request;
-    struct timer timer;     /* until the next turn */
+    struct timer timer; /* until the next turn */
     struct timer_wheel *wheel;
-    struct buffer text;     /* not sent yet */
-    size_t sent;            /* of it */
-    size_t item_at;         /* where the last item begins in it */
-    uint64_t left;          /* items that may still be added */
-    char cursor[32];        /* where the whole goes on; "": nowhere */
-    char *long_cursor;      /* owned; instead of it; NULL: none */
+    struct buffer text; /* not sent yet */
+    size_t sent;        /* of it */
+    size_t item_at;     /* where the last item begins in it */
+    uint64_t left;      /* items that may still be added */
+    char cursor[32];    /* where the whole goes on; "": nowhere */
+    char *long_cursor;  /* owned; instead of it; NULL: none */
     bool is_incomplete;
     bool has_items;
     bool is_waiting;

@@ -13,12 +13,12 @@
 #include "web/http_status.h"
 #include "web/request_stats.h"
 
-#define PREFIX        "tidegate_"
-#define NS_PER_S      1000000000u
-#define MS_PER_S      1000u
-#define NS_PER_US     1000u
-#define SECONDS       "%" PRIu64 ".%09" PRIu64
-#define SPLIT_NS(ns)  (uint64_t)(ns) / NS_PER_S, (uint64_t)(ns) % NS_PER_S
+#define PREFIX       "tidegate_"
+#define NS_PER_S     1000000000u
+#define MS_PER_S     1000u
+#define NS_PER_US    1000u
+#define SECONDS      "%" PRIu64 ".%09" PRIu64
+#define SPLIT_NS(ns) (uint64_t)(ns) / NS_PER_S, (uint64_t)(ns) % NS_PER_S
 
 static uint64_t load(const _Atomic uint64_t *counter)
 {
@@ -250,9 +250,10 @@ static json_t *worker_json(const struct worker *worker, const struct broker *bro
 {
     json_t *buckets = json_array();
     for (size_t i = 0; i <= WORKER_TURN_BOUNDS && buckets != NULL; i++) {
-        json_t *at_most = i < WORKER_TURN_BOUNDS ? json_integer((json_int_t)(worker_turn_bounds_ns[i] / NS_PER_US)) : json_null();
-        json_t *bucket = json_pack("{s:o, s:I}", "at_most_us", at_most, "turns",
-                                   (json_int_t)load(&worker->durations.counts[i]));
+        json_t *at_most =
+            i < WORKER_TURN_BOUNDS ? json_integer((json_int_t)(worker_turn_bounds_ns[i] / NS_PER_US)) : json_null();
+        json_t *bucket =
+            json_pack("{s:o, s:I}", "at_most_us", at_most, "turns", (json_int_t)load(&worker->durations.counts[i]));
         if (json_array_append_new(buckets, bucket) != 0) {
             json_decref(buckets);
             buckets = NULL;

@@ -142,7 +142,8 @@ static json_t *responses_json(const struct http_route *route)
     if (route->outcomes == NULL) {
         ok = ok && put_outcome(object, &success);
     }
-    for (const struct http_outcome *outcome = route->outcomes; ok && outcome != NULL && outcome->status != 0; outcome++) {
+    for (const struct http_outcome *outcome = route->outcomes; ok && outcome != NULL && outcome->status != 0;
+         outcome++) {
         ok = put_outcome(object, outcome);
     }
     return whole(object, ok);

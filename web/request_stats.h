@@ -19,9 +19,9 @@
 extern const uint64_t request_stats_bounds_ns[REQUEST_STATS_BOUNDS];
 
 struct request_row {
-    _Atomic uint64_t statuses[REQUEST_STATS_STATUSES]; /* index: http_status_index() */
+    _Atomic uint64_t statuses[REQUEST_STATS_STATUSES];    /* index: http_status_index() */
     _Atomic uint64_t durations[REQUEST_STATS_BOUNDS + 1]; /* by the first bound that is not exceeded */
-    _Atomic uint64_t duration_ns;                          /* the sum */
+    _Atomic uint64_t duration_ns;                         /* the sum */
 };
 
 struct request_stats {

@@ -1,5 +1,5 @@
-/* A part is one shard of the directory at one place. The census travels by mail to that place, which writes the entries into a
- * buffer, and back. While it is away its home touches nothing of it but is_cancelled. Who asks for one session goes from place to place with
+/* Parts are numbered by place, then by part of the directory. The census travels by mail to the place, which writes the entries of a few
+ * parts into a buffer, and back. While it is away its home touches nothing of it but is_cancelled. Who asks for one session goes from place to place with
  * its id. */
 #include "gateway/broker/census.h"
 
@@ -16,6 +16,8 @@
 #include "gateway/broker/subscription.h"
 
 #define PEER_TEXT_BYTES 128u
+#define VISIT_SESSIONS  512u           /* looked at in one visit, and those of one part more */
+#define VISIT_BYTES     (128u * 1024u) /* of entries, the same */
 
 /* An entry in the buffer; its strings follow, in the order of its members. */
 struct census_record {
@@ -29,9 +31,9 @@ struct census { /* whoever has its mail; home's members: home */
     const struct census_ops *ops;
     void *owner;
     enum census_kind kind;
-    uint8_t *wanted;   /* owned: id of the one session that is asked for; NULL: all */
+    uint8_t *wanted; /* owned: id of the one session that is asked for; NULL: all */
     size_t wanted_len;
-    uint32_t part;     /* shard * places + place of the one to be looked at next; with `wanted` just the place */
+    uint32_t part;     /* place * DIRECTORY_PARTS + part of the directory that is to be looked at next */
     bool is_away;      /* home's */
     bool is_telling;   /* home's: its callbacks are being called */
     bool is_cancelled; /* home's */
@@ -84,6 +86,7 @@ static void add_session(struct place *place, struct session *session, struct cen
     const struct client *client = session->client;
     struct census_entry entry = {
         .client_id = session_client_id(session),
+        .part = census->part,
         .key = session->hash,
         .is_connected = client != NULL,
         .has_will = session->will != NULL,
@@ -114,6 +117,7 @@ static void add_subscriptions(struct session *session, struct census *census)
          s = subscription_next(&session->subscriptions, &at)) {
         struct census_entry entry = {
             .client_id = session_client_id(session),
+            .part = census->part,
             .key = tg_hash(s->full, s->full_len, session->hash),
             .filter = {s->full, s->full_len},
             .id = s->id,
@@ -179,19 +183,38 @@ static void on_return(struct place *place, struct mail *mail)
     }
 }
 
+static unsigned place_of(const struct census *census)
+{
+    return census->part / DIRECTORY_PARTS;
+}
+
+static void visit_wanted(struct place *place, struct census *census)
+{
+    struct bytes client_id = {census->wanted, census->wanted_len};
+    uint64_t hash = tg_hash(client_id.data, client_id.len, place->broker->hash_seed);
+    census->part = place->index * DIRECTORY_PARTS + directory_part_of(hash);
+    directory_visit_one(place, client_id, visit, census);
+    census->part = (place->index + 1) * DIRECTORY_PARTS;
+}
+
+static void visit_parts(struct place *place, struct census *census)
+{
+    size_t sessions = 0;
+    while (place_of(census) == place->index && sessions < VISIT_SESSIONS && census->used < VISIT_BYTES) {
+        sessions += directory_visit_part(place, census->part % DIRECTORY_PARTS, visit, census);
+        census->part++;
+    }
+}
+
 static void on_visit(struct place *place, struct mail *mail)
 {
     struct census *census = (struct census *)mail;
-    unsigned places = place->broker->place_count;
-    bool more_shards = false;
     if (census->wanted != NULL) {
-        directory_visit_one(place, (struct bytes){census->wanted, census->wanted_len}, visit, census);
+        visit_wanted(place, census);
     } else {
-        size_t shard = census->part / places;
-        more_shards = directory_visit(place, &shard, visit, census);
+        visit_parts(place, census);
     }
-    census->part++;
-    census->is_complete = !more_shards && census->part % places == 0;
+    census->is_complete = place_of(census) >= place->broker->place_count;
     census->mail = (struct mail){.receive = on_return};
     mail_post(place, census->home->index, &census->mail);
 }
@@ -199,10 +222,17 @@ static void on_visit(struct place *place, struct mail *mail)
 void census_continue(struct census *census)
 {
     struct place *home = census->home;
+    unsigned to = place_of(census);
     census->is_away = true;
     census->used = 0;
-    census->mail = (struct mail){.receive = on_visit};
-    mail_post(home, census->part % home->broker->place_count, &census->mail);
+    if (to < home->broker->place_count) {
+        census->mail = (struct mail){.receive = on_visit};
+    } else { /* begun behind the end */
+        census->is_complete = true;
+        census->mail = (struct mail){.receive = on_return};
+        to = home->index;
+    }
+    mail_post(home, to, &census->mail);
 }
 
 static struct census *census_new(struct place *place, enum census_kind kind, const struct census_ops *ops, void *owner)
@@ -230,8 +260,8 @@ struct census *census_start(struct place *place, enum census_kind kind, uint32_t
     return census;
 }
 
-struct census *census_find(struct place *place, enum census_kind kind, struct bytes client_id, const struct census_ops *ops,
-                           void *owner)
+struct census *census_find(struct place *place, enum census_kind kind, struct bytes client_id,
+                           const struct census_ops *ops, void *owner)
 {
     struct census *census = census_new(place, kind, ops, owner);
     if (census == NULL) {

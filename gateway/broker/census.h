@@ -1,9 +1,8 @@
 /**
  * Lists of what the broker holds, for people and tools: sessions with their connections, and subscriptions.
  *
- * Sessions belong to their places, so a list is put together by asking them, one part of the directory at a time: no thread is held for
- * longer than one shard of the directory takes (a few ms with a million sessions), and what is listed is copied. A list is no
- * snapshot: a session that moves or comes meanwhile may be missed or seen twice.
+ * Sessions belong to their places, so a list is put together by asking one after the other, each for some hundreds of sessions at a time;
+ * what is listed is copied. A list is no snapshot: a session that moves or comes meanwhile may be missed or seen twice.
  *
  *      census_start -> on_entry* -> on_part -> census_continue -> ... -> on_part (is_complete) -> census_free
  */
@@ -27,7 +26,8 @@ enum census_kind {
 /** One session, or one subscription. Its strings are valid until census_continue() or census_free(). */
 struct census_entry {
     struct bytes client_id;
-    uint64_t key; /* of the session or subscription: well mixed, the same in every list until the process ends */
+    uint32_t part; /* where a list begins that is to begin with this entry */
+    uint64_t key;  /* of the session or subscription: well mixed. Part and key stay the same while the session stays at its place */
 
     /* CENSUS_SESSIONS */
     struct bytes user_name; /* empty: anonymous */
@@ -56,7 +56,7 @@ struct census_entry {
 struct census_ops {
     /** One entry. Must not call the broker. */
     void (*on_entry)(void *owner, const struct census_entry *entry);
-    /** The entries of one part have been told; IS_COMPLETE: it was the last. May call the broker. FAILED: memory ran out, some are missing. */
+    /** The entries of some parts have been told; IS_COMPLETE: it was the last. May call the broker. FAILED: memory ran out, some are missing. */
     void (*on_part)(void *owner, bool is_complete, bool failed);
 };
 
@@ -67,17 +67,17 @@ struct census_ops {
 struct census *census_start(struct place *place, enum census_kind kind, uint32_t part, const struct census_ops *ops,
                             void *owner);
 
-/** Go on with the next part, from within or after on_part() (not is_complete). */
+/** Go on with the next parts, from within or after on_part() (not is_complete). */
 void census_continue(struct census *census);
 
 /**
- * Begin a list of the one session called CLIENT_ID (copied), or of its subscriptions. Else as census_start(); there is a part for each
- * place.
+ * Begin a list of the one session called CLIENT_ID (copied), or of its subscriptions. Else as census_start(): a place is asked after the
+ * other.
  */
 struct census *census_find(struct place *place, enum census_kind kind, struct bytes client_id, const struct census_ops *ops,
                            void *owner);
 
-/** Where the list goes on after the part that was told last: what census_start() takes to resume it. */
+/** Where the list goes on after what was told last: what census_start() takes to resume it. */
 uint32_t census_part(const struct census *census);
 
 /** End it, at any time on PLACE's thread, also within its callbacks: none comes any more. Takes CENSUS. */

@@ -14,6 +14,9 @@
 
 #define SHARDS       64u
 #define BUCKETS_MIN  16u
+#define SLICES       (DIRECTORY_PARTS / SHARDS) /* of a shard: by the lowest bits of a hash, which choose the bucket */
+
+_Static_assert(SLICES == BUCKETS_MIN, "a slice is a number of whole buckets, however many there are");
 
 struct shard { /* lock: mutex */
     pthread_mutex_t mutex;
@@ -153,6 +156,28 @@ bool directory_visit(struct place *place, size_t *shard, directory_visit_fn visi
     }
     pthread_mutex_unlock(&s->mutex);
     return *shard < SHARDS;
+}
+
+unsigned directory_part_of(uint64_t hash)
+{
+    return (unsigned)(hash >> 58) * SLICES + (unsigned)(hash % SLICES);
+}
+
+size_t directory_visit_part(struct place *place, unsigned part, directory_visit_fn visit, void *arg)
+{
+    struct shard *shard = &place->broker->directory->shards[part / SLICES];
+    size_t count = 0;
+    pthread_mutex_lock(&shard->mutex);
+    for (size_t b = part % SLICES; b < shard->bucket_count; b += SLICES) {
+        for (struct session *session = shard->buckets[b]; session != NULL; session = session->directory_next) {
+            count++;
+            if (!session->moving && session->place == place) {
+                visit(place, session, arg);
+            }
+        }
+    }
+    pthread_mutex_unlock(&shard->mutex);
+    return count;
 }
 
 void directory_visit_one(struct place *place, struct bytes client_id, directory_visit_fn visit, void *arg)

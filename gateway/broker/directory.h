@@ -71,6 +71,15 @@ typedef void (*directory_visit_fn)(struct place *place, struct session *session,
 /** Call VISIT for the sessions of shard number *SHARD (from 0) that are at PLACE, and move on to the next. @return false after the last */
 bool directory_visit(struct place *place, size_t *shard, directory_visit_fn visit, void *arg);
 
+/** How many parts directory_visit_part() divides the directory into. Which one a session is in depends on its hash alone. */
+#define DIRECTORY_PARTS 1024u
+
+/** The part of a session with HASH. */
+unsigned directory_part_of(uint64_t hash);
+
+/** Call VISIT for the sessions of part PART (below DIRECTORY_PARTS) that are at PLACE. @return how many sessions the part has, at any place */
+size_t directory_visit_part(struct place *place, unsigned part, directory_visit_fn visit, void *arg);
+
 /** Call VISIT for the session of CLIENT_ID if it is at PLACE. */
 void directory_visit_one(struct place *place, struct bytes client_id, directory_visit_fn visit, void *arg);
 

@@ -4,6 +4,7 @@
 
 #include "gateway/broker/broker.h"
 #include "gateway/broker/census.h"
+#include "gateway/broker/directory.h"
 #include "tests/broker/harness.h"
 #include "tests/broker/test_client.h"
 #include "tests/check_main.h"
@@ -19,6 +20,7 @@ struct list {
     bool seen[CLIENTS];
     bool is_complete;
     bool stops_early; /* free the census in the middle */
+    uint32_t stopped; /* where it would have gone on */
 };
 
 static void on_entry(void *owner, const struct census_entry *entry)
@@ -49,6 +51,7 @@ static void on_part(void *owner, bool is_complete, bool failed)
     list->parts++;
     list->is_complete = is_complete;
     if (list->stops_early && list->parts == 3) {
+        list->stopped = census_part(list->census);
         census_free(list->census);
         list->census = NULL;
     } else if (!is_complete) {
@@ -116,7 +119,7 @@ START_TEST(goes_on_where_a_list_was_left)
     ck_assert_ptr_null(first.census);
     ck_assert_uint_eq(first.parts, 3);
     struct list rest = {0};
-    rest.census = census_start(harness_place(h, 0), CENSUS_SESSIONS, 3, &ops, &rest);
+    rest.census = census_start(harness_place(h, 0), CENSUS_SESSIONS, first.stopped, &ops, &rest);
     harness_run(h);
     ck_assert(rest.is_complete);
     ck_assert_uint_eq(first.entries + rest.entries, CLIENTS);
@@ -220,9 +223,58 @@ START_TEST(keys_stay_and_tell_subscriptions_apart)
 }
 END_TEST
 
+/* How many entries came before each on_part(). */
+struct portions {
+    struct census *census;
+    size_t now;
+    size_t most;
+    size_t all;
+};
+
+static void count_entry(void *owner, const struct census_entry *entry)
+{
+    struct portions *portions = owner;
+    (void)entry;
+    portions->now++;
+}
+
+static void count_part(void *owner, bool is_complete, bool failed)
+{
+    struct portions *portions = owner;
+    ck_assert(!failed);
+    portions->all += portions->now;
+    portions->most = portions->now > portions->most ? portions->now : portions->most;
+    portions->now = 0;
+    if (!is_complete) {
+        census_continue(portions->census);
+    }
+}
+
+static const struct census_ops count_ops = {count_entry, count_part};
+
+START_TEST(asks_a_place_for_some_hundreds_at_a_time)
+{
+    enum { MANY = 2000 };
+    struct harness *h = harness_new(1);
+    for (unsigned i = 0; i < MANY; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "m%u", i);
+        tc_disconnect(tc_connect_persistent(h, id, MQTT_5_0));
+    }
+    struct portions portions = {0};
+    portions.census = census_start(harness_place(h, 0), CENSUS_SESSIONS, 0, &count_ops, &portions);
+    harness_run(h);
+    ck_assert_uint_eq(portions.all, MANY);
+    ck_assert_uint_le(portions.most, 600);
+    census_free(portions.census);
+    harness_free(h);
+}
+END_TEST
+
 START_TEST(ends_behind_any_part_that_a_list_never_had)
 {
-    static const uint32_t parts[] = {64 * PLACES, 64 * PLACES + 1, UINT32_MAX - 1, UINT32_MAX};
+    static const uint32_t parts[] = {DIRECTORY_PARTS * PLACES, DIRECTORY_PARTS * PLACES + 1, UINT32_MAX - 1,
+                                     UINT32_MAX};
     struct harness *h = forty_clients();
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         struct list list = {0};
@@ -247,6 +299,7 @@ static Suite *suite(void)
     tcase_add_test(tc, finds_one_session_whichever_place_has_it);
     tcase_add_test(tc, looks_at_every_place_for_a_session_that_is_not_there);
     tcase_add_test(tc, keys_stay_and_tell_subscriptions_apart);
+    tcase_add_test(tc, asks_a_place_for_some_hundreds_at_a_time);
     tcase_add_test(tc, ends_behind_any_part_that_a_list_never_had);
     suite_add_tcase(s, tc);
     return s;
