@@ -1,6 +1,7 @@
 """GET /events: snapshot and live without a gap, resumed without loss, losses told, slow readers bounded, polls, lines."""
 
 import base64
+import http.client
 import os
 import selectors
 import sys
@@ -348,6 +349,23 @@ class Events(EventsCase):
     def test_what_only_the_gateway_reads_is_403(self):
         for filters in ("$tidegate/rpc/#", "$tidegate/#", "$share/g/$tidegate/+"):
             self.refused(403, [self.name(), filters])
+
+    def test_an_image_or_a_link_on_another_site_does_not_take_a_session(self):
+        victim = self.keep(wire.Wire(self.server.address))
+        victim.connect(self.name())
+        for site in ("cross-site", "same-site"):
+            for mode in ("no-cors", "navigate"):
+                self.page_gets(403, site, mode)
+        victim.ping()
+        for site in ("none", "same-origin"):
+            self.page_gets(400, site, "no-cors", filters="a/%23/b")
+
+    def page_gets(self, status, site, mode, filters="a"):
+        web = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=harness.DEADLINE)
+        self.addCleanup(web.close)
+        web.request("GET", "/events?wait=0&filter=%s&client_id=%s" % (filters, self.name()),
+                    headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode})
+        self.assertEqual(web.getresponse().status, status, (site, mode))
 
     def test_a_cursor_that_nobody_has_is_410_and_for_a_browser_a_gap(self):
         unknown = "A" * 22 + ".17"
