@@ -259,18 +259,14 @@ static void on_import(struct place *place, struct mail *mail)
 
 /* --- A: freeze, wait for everybody, export ------------------------------------------------------------------------------- */
 
-static struct subscription *moved_to(const struct handover *handover, const struct subscription *old)
+static struct subscription *moved_to(const struct place *place, const struct handover *handover,
+                                     const struct subscription *old)
 {
-    for (uint32_t i = 0; i < handover->moved_count; i++) {
-        if (handover->moved[i].old == old) {
-            return handover->moved[i].new;
-        }
-    }
-    return NULL;
+    return subscription_find(&handover->set, (struct bytes){old->full, old->full_len}, place->broker->hash_seed);
 }
 
 /* What refers to A's subscriptions refers to B's from now on. */
-static void redirect(struct handover *handover)
+static void redirect(const struct place *place, struct handover *handover)
 {
     struct session *session = handover->session;
     for (uint32_t i = 0; i < handover->moved_count; i++) {
@@ -284,7 +280,7 @@ static void redirect(struct handover *handover)
         for (uint32_t at = 0; at < rings[r]->count; at++) {
             struct outgoing_entry *entry = outgoing_at(rings[r], at);
             if (entry->shared != NULL) {
-                entry->shared = moved_to(handover, entry->shared);
+                entry->shared = moved_to(place, handover, entry->shared);
             }
         }
     }
@@ -296,10 +292,10 @@ static void export_session(struct place *place, struct handover *handover)
     /* What was published here before leaves before: what the session's client publishes at B may not overtake what it has
      * published here, and B drops what is A's only as long as it holds. */
     route_flush(place);
-    session->handover = NULL;
-    redirect(handover);
+    redirect(place, handover);
     session_leave_full(place, session);
     subscription_clear(place, &session->subscriptions);
+    session->handover = NULL;
     STATS_ADD(&place->stats, sessions, -1);
     STATS_ADD(&place->stats, queued_messages, -(uint64_t)session->outgoing.queue.count);
     STATS_ADD(&place->stats, queued_bytes, -(uint64_t)session->outgoing.queue_bytes);

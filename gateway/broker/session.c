@@ -549,11 +549,11 @@ static void clear(struct place *place, struct session *session)
     will_drop(place, session);
     retained_walk_clear(place, session);
     session_leave_full(place, session);
-    subscription_clear(place, &session->subscriptions);
     STATS_ADD(&place->stats, queued_messages, -(uint64_t)session->outgoing.queue.count);
     STATS_ADD(&place->stats, queued_bytes, -(uint64_t)session->outgoing.queue_bytes);
     ring_clear(&session->outgoing.window);
     ring_clear(&session->outgoing.queue);
+    subscription_clear(place, &session->subscriptions); /* it looks in the rings for what came by them */
     session->outgoing = (struct outgoing){.next_seq = session->outgoing.next_seq};
     packet_ids_free(session->received);
     session->received = NULL;

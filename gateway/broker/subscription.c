@@ -308,7 +308,9 @@ static void destroy(struct place *place, struct subscription *subscription)
         share_remove(place, subscription);
         receivers->group_members--;
         if (subscription->holding == NULL) {
-            forget_member(session, subscription);
+            if (session->handover == NULL) { /* else what it was sent is the new place's member's already */
+                forget_member(session, subscription);
+            }
             session->shared_count--;
         }
     } else {

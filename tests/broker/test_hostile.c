@@ -124,3 +124,18 @@ CONFORMANCE_TEST(groups_on_one_filter_cost_each_the_same)
     tc_publish(p, "a", "x", 0);
     ck_assert_uint_eq(HARNESS_STAT(h, publish_sent[0]), MANY);
 }
+
+CONFORMANCE_TEST(session_with_many_groups_and_messages_is_resumed_in_time)
+{
+    h->limits->subscriptions_per_session = 0;
+    h->limits->queued_messages = MANY;
+    h->limits->mailbox_bytes = 64 * 1024 * 1024;
+    struct tc *c = tc_connect_persistent(h, "c", MQTT_5_0);
+    feed_many(c, PACKET_SUBSCRIBE, numbered_group, MANY, 1);
+    tc_hang_up(c);
+    struct tc *p = tc_connect(h, "p", MQTT_5_0);
+    tc_publish(p, "a", "x", 1);
+    ck_assert_uint_eq(HARNESS_STAT(h, queued_messages), MANY);
+    c = tc_connect_with(h, .id = "c", .resume = true, .properties = "session_expiry:60"); /* elsewhere */
+    tc_receive(c, "a", "x", 1);
+}
