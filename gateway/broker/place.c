@@ -200,6 +200,9 @@ static void finish_turn(struct client *client)
     if (client->out.len > 0 && !client->blocked && !client->close_asked) {
         ops->flush(transport);
     }
+    if (client->session != NULL) {
+        session_tell_room(client->place, client->session);
+    }
     if (client->is_local) {
         local_end_turn(client);
     }

@@ -346,6 +346,20 @@ static void count_full(struct place *place, struct session *session, bool is_ful
     }
 }
 
+/* A session may be in thousands of groups, and its room may change with each packet. So that it has none is said at once, lest it get
+ * more; that it has room again once a turn. */
+static void tell_groups(struct place *place, struct session *session, bool has_room)
+{
+    session->had_room = has_room;
+    uint32_t at = 0;
+    for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
+         s = subscription_next(&session->subscriptions, &at)) {
+        if (s->group != NULL) {
+            share_update(place, s, has_room);
+        }
+    }
+}
+
 void session_update_room(struct place *place, struct session *session)
 {
     const struct queue_bound bound = queue_bound(session, &place->settings->limits);
@@ -356,17 +370,19 @@ void session_update_room(struct place *place, struct session *session)
         count_full(place, session, is_full);
     }
     bool has_room = session_has_room(session);
-    if (session->shared_count == 0 || has_room == session->had_room) {
+    if (session->shared_count == 0) {
         session->had_room = has_room;
-        return;
+    } else if (has_room && !session->had_room) {
+        client_touch(session->client); /* session_tell_room() at the end of the turn */
+    } else if (!has_room && session->had_room) {
+        tell_groups(place, session, false);
     }
-    session->had_room = has_room;
-    uint32_t at = 0;
-    for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
-         s = subscription_next(&session->subscriptions, &at)) {
-        if (s->group != NULL) {
-            share_update(place, s, has_room);
-        }
+}
+
+void session_tell_room(struct place *place, struct session *session)
+{
+    if (session->shared_count > 0 && !session->had_room && session_has_room(session)) {
+        tell_groups(place, session, true);
     }
 }
 

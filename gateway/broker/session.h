@@ -129,8 +129,12 @@ void session_finish(struct place *place, struct session *session, uint32_t at);
 /** True if a member of a shared group that has this session may be given something now: connected, with room. */
 bool session_has_room(const struct session *session);
 
-/** Room, connection or queue have changed: bring the shared groups' counts and the filters' `full` up to date. */
+/** Room, connection or queue have changed: bring the shared groups' counts and the filters' `full` up to date; that there is room
+ * again, at the end of the turn. */
 void session_update_room(struct place *place, struct session *session);
+
+/** The turn of SESSION's client ends: tell the shared groups if there is room again. */
+void session_tell_room(struct place *place, struct session *session);
 
 /** SESSION moves away: it is not counted as full here any more. */
 void session_leave_full(struct place *place, struct session *session);

@@ -266,7 +266,8 @@ enum tg_err subscription_put(struct place *place, struct session *session, struc
         count_subscription(place, subscription, 1);
         if (subscription->group != NULL && options->holding == NULL) {
             session->shared_count++;
-            share_update(place, subscription, session_has_room(session));
+            share_update(place, subscription, session->had_room);
+            session_update_room(place, session);
         }
     }
     set_options(place, subscription, options);

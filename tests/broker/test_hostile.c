@@ -139,3 +139,42 @@ CONFORMANCE_TEST(session_with_many_groups_and_messages_is_resumed_in_time)
     c = tc_connect_with(h, .id = "c", .resume = true, .properties = "session_expiry:60"); /* elsewhere */
     tc_receive(c, "a", "x", 1);
 }
+
+CONFORMANCE_TEST(member_of_many_groups_may_be_busy_and_free_again_at_each_packet)
+{
+    enum { ROUNDS = 10000, ROUND_BYTES = 14 };
+    h->limits->subscriptions_per_session = 0;
+    struct tc *c = tc_connect_with(h, .id = "c", .properties = "receive_max:1");
+    feed_many(c, PACKET_SUBSCRIBE, numbered_group, MANY, 0);
+    harness_run(h);
+    tc_expect_any_suback(c, 1);
+    tc_subscribe(c, "b", 1);
+    uint8_t *packets = malloc(ROUNDS * ROUND_BYTES);
+    ck_assert_ptr_nonnull(packets);
+    for (unsigned i = 0; i < ROUNDS; i++) { /* publish to itself, and acknowledge that before it has come */
+        uint8_t id[2] = {(uint8_t)((i + 1) >> 8), (uint8_t)(i + 1)};
+        const uint8_t round[ROUND_BYTES] = {0x32, 8, 0, 1, 'b', 0, 1, 0, 'x', 'y', 0x40, 2, id[0], id[1]};
+        memcpy(packets + i * ROUND_BYTES, round, sizeof(round));
+    }
+    tc_feed(c, packets, ROUNDS * ROUND_BYTES);
+    free(packets);
+    ck_assert_uint_eq(HARNESS_STAT(h, publish_sent[1]), ROUNDS);
+}
+
+CONFORMANCE_TEST(member_that_was_busy_when_it_subscribed_gets_its_share)
+{
+    struct tc *c = tc_connect_with(h, .id = "c", .properties = "receive_max:1");
+    struct tc *idle = tc_connect(h, "idle", MQTT_5_0);
+    struct tc *p = tc_connect(h, "p", MQTT_5_0);
+    tc_subscribe(c, "b", 1);
+    tc_publish(p, "b", "x", 1);
+    uint16_t id = tc_expect_publish(c, "b", "x", 1)->packet_id;
+    tc_subscribe(c, "$share/g/a", 0);
+    tc_subscribe(idle, "$share/g/a", 0);
+    tc_puback(c, id);
+    for (int i = 0; i < 4; i++) {
+        tc_publish(p, "a", "x", 0);
+    }
+    ck_assert_uint_eq(tc_count(c), 2);
+    ck_assert_uint_eq(tc_count(idle), 2);
+}
