@@ -37,8 +37,9 @@ struct census_list { /* owner: the worker's thread */
     uint32_t resumed_part; /* up to this key of this part all has been told by the request before */
     uint64_t resumed_key;
     bool is_resumed;
-    bool has_part; /* entries are there */
-    bool is_last;  /* no part follows */
+    bool has_paused; /* since the last visit */
+    bool has_part;   /* entries are there */
+    bool is_last;    /* no part follows */
 
     /* what is wanted; all of the request */
     struct bytes prefix; /* of the client id */
@@ -217,10 +218,13 @@ static enum list_state fill(struct list *base)
     if (base->left == 0) {
         return LIST_ENDS;
     }
-    /* What is at this very place would be looked at in this turn still. */
-    if (!is_told || list_clock_ms(base) - http_now_ms(base->request) >= SLICE_MS) {
+    /* A pause: visits in a row would be one turn of the place that is visited. */
+    bool is_late = list_clock_ms(base) - http_now_ms(base->request) >= SLICE_MS;
+    if (!is_told || (!list->has_paused && (is_late || census_stays(list->census)))) {
+        list->has_paused = true;
         return LIST_MORE;
     }
+    list->has_paused = false;
     list->has_part = false;
     list->count = 0;
     census_continue(list->census);

@@ -280,6 +280,11 @@ struct census *census_find(struct place *place, enum census_kind kind, struct by
     return census;
 }
 
+bool census_stays(const struct census *census)
+{
+    return census->part % DIRECTORY_PARTS != 0;
+}
+
 uint32_t census_part(const struct census *census)
 {
     return census->part;

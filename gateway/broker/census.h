@@ -77,6 +77,9 @@ void census_continue(struct census *census);
 struct census *census_find(struct place *place, enum census_kind kind, struct bytes client_id, const struct census_ops *ops,
                            void *owner);
 
+/** True if the place that was asked last is to be asked again: with a pause before, its other work is not held up. Within or after on_part(). */
+bool census_stays(const struct census *census);
+
 /** Where the list goes on after what was told last: what census_start() takes to resume it. */
 uint32_t census_part(const struct census *census);
 
