@@ -27,7 +27,7 @@ struct waiter {
     size_t len;
 };
 
-struct idempotency { /* lock: mutex */
+struct idempotency {          /* lock: mutex */
     struct idempotency *next; /* in its bucket */
     TAILQ_ENTRY(idempotency) link;
     uint64_t hash;
@@ -50,6 +50,7 @@ static struct { /* lock: mutex */
     struct idempotency *buckets[BUCKETS];
     struct idempotency_list by_age; /* oldest first */
     size_t count;
+    size_t bytes; /* of bodies */
     uint64_t seed;
     bool is_ready;
 } table = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -66,8 +67,7 @@ static void make_ready(void)
 static struct idempotency **find(const uint8_t *key, size_t len, uint64_t hash)
 {
     struct idempotency **at = &table.buckets[hash % BUCKETS];
-    while (*at != NULL &&
-           ((*at)->hash != hash || (*at)->key_len != len || memcmp((*at)->key, key, len) != 0)) {
+    while (*at != NULL && ((*at)->hash != hash || (*at)->key_len != len || memcmp((*at)->key, key, len) != 0)) {
         at = &(*at)->next;
     }
     return at;
@@ -80,18 +80,19 @@ static void forget(struct idempotency *entry)
     *at = entry->next;
     TAILQ_REMOVE(&table.by_age, entry, link);
     table.count--;
+    table.bytes -= entry->body != NULL ? entry->len : 0;
     free(entry->body);
     free(entry);
 }
 
-/* Make room for one more. Entries that are being worked on stay. */
-static void forget_old(uint64_t now_ms)
+/* Make room for one more entry and LEN bytes. Entries that are being worked on stay. */
+static void forget_old(uint64_t now_ms, size_t len)
 {
     struct idempotency *entry = TAILQ_FIRST(&table.by_age);
     while (entry != NULL) {
         struct idempotency *next = TAILQ_NEXT(entry, link);
         bool is_old = now_ms - entry->created_ms >= IDEMPOTENCY_AGE_MS;
-        if (!is_old && table.count < IDEMPOTENCY_KEYS_MAX) {
+        if (!is_old && table.count < IDEMPOTENCY_KEYS_MAX && table.bytes + len <= IDEMPOTENCY_BYTES_MAX) {
             return;
         }
         if (entry->is_done) {
@@ -197,7 +198,7 @@ static enum found look_up(struct http_request *request, const uint8_t *key, size
                           struct idempotency **entry, void **body)
 {
     make_ready();
-    forget_old(http_now_ms(request));
+    forget_old(http_now_ms(request), 0);
     uint64_t hash = tg_hash(key, key_len, table.seed);
     uint64_t fingerprint = fingerprint_of(request);
     struct idempotency **at = find(key, key_len, hash);
@@ -288,28 +289,38 @@ bool idempotency_begin(struct http_request *request, struct idempotency **out)
     }
 }
 
-void idempotency_reply(struct http_request *request, struct idempotency *entry, unsigned status, const char *type,
-                       const void *body, size_t len)
+void idempotency_finish(struct place *place, struct idempotency *entry, unsigned status, const char *type,
+                        const void *body, size_t len)
 {
-    if (entry != NULL) {
-        void *copy = malloc(len > 0 ? len : 1);
-        if (copy != NULL && len > 0) {
-            memcpy(copy, body, len);
-        }
-        pthread_mutex_lock(&table.mutex);
-        struct waiter *waiters = entry->waiters;
-        entry->waiters = NULL;
+    if (entry == NULL) {
+        return;
+    }
+    void *copy = status < 500 && len <= IDEMPOTENCY_BYTES_MAX ? malloc(len > 0 ? len : 1) : NULL;
+    if (copy != NULL && len > 0) {
+        memcpy(copy, body, len);
+    }
+    pthread_mutex_lock(&table.mutex);
+    struct waiter *waiters = entry->waiters;
+    entry->waiters = NULL;
+    if (copy != NULL) {
+        forget_old(place_now_ms(place), len); /* not this one, which is not done yet */
         entry->is_done = true;
         entry->status = status;
         entry->type = type;
         entry->body = copy;
         entry->len = len;
-        if (copy == NULL || status >= 500) {
-            forget(entry);
-        }
-        pthread_mutex_unlock(&table.mutex);
-        tell(http_place(request), waiters, status, type, body, len);
+        table.bytes += len;
+    } else {
+        forget(entry);
     }
+    pthread_mutex_unlock(&table.mutex);
+    tell(place, waiters, status, type, body, len);
+}
+
+void idempotency_reply(struct http_request *request, struct idempotency *entry, unsigned status, const char *type,
+                       const void *body, size_t len)
+{
+    idempotency_finish(http_place(request), entry, status, type, body, len);
     http_reply(request, status, type, body, len);
 }
 

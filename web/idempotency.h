@@ -14,8 +14,10 @@
 
 struct http_request;
 struct idempotency;
+struct place;
 
 #define IDEMPOTENCY_KEYS_MAX  10000u   /* remembered; the oldest goes first */
+#define IDEMPOTENCY_BYTES_MAX 8388608u /* of the answers remembered; the oldest goes first */
 #define IDEMPOTENCY_AGE_MS    3600000u /* how long an answer is remembered */
 #define IDEMPOTENCY_KEY_BYTES 255u     /* a longer key is refused with 400 */
 
@@ -34,9 +36,11 @@ bool idempotency_begin(struct http_request *request, struct idempotency **out) _
 void idempotency_reply(struct http_request *request, struct idempotency *entry, unsigned status, const char *type,
                        const void *body, size_t len);
 
-/** REQUEST has gone without an answer: what is done is done, but nobody knows what to say. Takes ENTRY; NULL is a no-op. PLACE: the
- * request's. */
-struct place;
+/** The same for a request that has gone: who repeats it, as one does who has heard nothing, gets the answer. PLACE: the request's. */
+void idempotency_finish(struct place *place, struct idempotency *entry, unsigned status, const char *type,
+                        const void *body, size_t len);
+
+/** Nothing was done, or nobody knows what to say: a repetition begins anew. Takes ENTRY; NULL is a no-op. PLACE: the request's. */
 void idempotency_drop(struct place *place, struct idempotency *entry);
 
 #endif

@@ -50,21 +50,34 @@ static void bulk_free(struct bulk *bulk)
 static void on_stored(struct place_wait *wait)
 {
     struct bulk *bulk = (struct bulk *)wait;
-    idempotency_reply(bulk->request, bulk->key, bulk->status, "application/json", bulk->answer, strlen(bulk->answer));
+    size_t len = strlen(bulk->answer);
+    if (bulk->request != NULL) {
+        idempotency_reply(bulk->request, bulk->key, bulk->status, "application/json", bulk->answer, len);
+    } else {
+        idempotency_finish(bulk->place, bulk->key, bulk->status, "application/json", bulk->answer, len);
+    }
     bulk_free(bulk);
 }
 
 static void publish_next(struct bulk *bulk);
+static void confirm(struct bulk *bulk);
 
+/* Who has sent a key will come again and wants to know. */
 static void on_gone(void *arg)
 {
     struct bulk *bulk = arg;
+    bool is_published = bulk->items == NULL;
     while (bulk->at < json_array_size(bulk->items)) { /* the request's memory is there until we return */
         publish_next(bulk);
     }
-    place_await_cancel(bulk->place, &bulk->wait);
-    idempotency_drop(bulk->place, bulk->key);
-    bulk_free(bulk);
+    bulk->request = NULL;
+    if (bulk->key == NULL) {
+        place_await_cancel(bulk->place, &bulk->wait);
+        bulk_free(bulk);
+    } else if (!is_published) {
+        timer_wheel_stop(bulk->timers, &bulk->timer);
+        confirm(bulk);
+    }
 }
 
 /* --- items ------------------------------------------------------------------------------------------------------------------- */
@@ -170,6 +183,9 @@ static void confirm(struct bulk *bulk)
         struct http_request *request = bulk->request;
         idempotency_drop(bulk->place, bulk->key);
         bulk_free(bulk);
+        if (request == NULL) {
+            return;
+        }
         http_problem(request, 503, "the messages were published, but there is no memory to tell their results");
         return;
     }

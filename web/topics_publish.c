@@ -22,31 +22,33 @@ struct pending {
     bool matched;
 };
 
-static void reply(struct http_request *request, struct idempotency *key, unsigned status, const char *id, bool matched)
-{
-    char body[128];
-    int len = 0;
-    if (status != 204) {
-        len = snprintf(body, sizeof(body), "{\"id\":\"%s\",\"matched\":%s}\n", id, matched ? "true" : "false");
-    }
-    idempotency_reply(request, key, status, status != 204 ? "application/json" : NULL, body, (size_t)len);
-}
-
 static void on_stored(struct place_wait *wait)
 {
     struct pending *pending = (struct pending *)wait;
+    char body[128];
+    const char *type = pending->status != 204 ? "application/json" : NULL;
+    int len = 0;
+    if (type != NULL) {
+        len = snprintf(body, sizeof(body), "{\"id\":\"%s\",\"matched\":%s}\n", pending->id,
+                       pending->matched ? "true" : "false");
+    }
     if (pending->request != NULL) {
-        reply(pending->request, pending->key, pending->status, pending->id, pending->matched);
+        idempotency_reply(pending->request, pending->key, pending->status, type, body, (size_t)len);
+    } else {
+        idempotency_finish(pending->place, pending->key, pending->status, type, body, (size_t)len);
     }
     free(pending);
 }
 
+/* Who has sent a key will come again and wants to know. */
 static void on_gone(void *arg)
 {
     struct pending *pending = arg;
-    place_await_cancel(pending->place, &pending->wait);
-    idempotency_drop(pending->place, pending->key);
-    free(pending);
+    pending->request = NULL;
+    if (pending->key == NULL) {
+        place_await_cancel(pending->place, &pending->wait);
+        free(pending);
+    }
 }
 
 /* Answer REQUEST with STATUS once PUBLISHED is on disk. */
@@ -70,7 +72,7 @@ static void confirm(struct http_request *request, struct idempotency *key, unsig
     place_await(pending->place, &pending->wait, published->ticket);
 }
 
-/* A problem is an answer too, that a repetition gets again. */
+/* Nothing was published: a repetition tries again. */
 static void refuse(struct http_request *request, struct idempotency *key, const struct place_published *published)
 {
     idempotency_drop(http_place(request), key);

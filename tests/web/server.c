@@ -2,7 +2,8 @@
  *
  *      server CONFIG.json      serves until SIGTERM; says "ready" on standard output when it does
  *
- * /stats tells what has become of requests that were held or streamed, so that a test can wait for it. */
+ * /stats tells what has become of requests that were held or streamed, so that a test can wait for it. After /store?hold=true nothing that is
+ * to be kept is on disk until /store?hold=false. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,9 +19,10 @@
 #include "gateway/broker/rcu.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
-#include "gateway/store/memory.h"
+#include "gateway/store/store.h"
 #include "web/http.h"
 #include "web/routes.h"
+#include "web/topics.h"
 #include "web/web.h"
 #include "web/ws.h"
 
@@ -87,6 +89,64 @@ static void stats(struct http_request *request)
     http_reply_json(request, 200,
                     json_pack("{s:i, s:i, s:i}", "handled", (int)atomic_load(&handled), "gone", (int)atomic_load(&gone),
                               "finished", (int)atomic_load(&finished)));
+}
+
+/* --- a store that takes its time ------------------------------------------------------------------------------------ */
+
+static struct slow_store {
+    struct store store;
+    _Atomic uint64_t submitted, done;
+    atomic_bool is_held;
+} slow_store;
+
+static bool slow_admit(struct store *store, size_t bytes)
+{
+    (void)store;
+    (void)bytes;
+    return true;
+}
+
+static struct store_ticket slow_submit(struct store *store, const struct store_operation *operation)
+{
+    (void)store;
+    (void)operation;
+    return (struct store_ticket){.number = atomic_fetch_add(&slow_store.submitted, 1) + 1};
+}
+
+static uint64_t slow_done_up_to(struct store *store, uint32_t domain)
+{
+    (void)store;
+    (void)domain;
+    return atomic_load(&slow_store.is_held) ? atomic_load(&slow_store.done) : UINT64_MAX;
+}
+
+static void slow_free(struct store *store)
+{
+    (void)store;
+}
+
+static const struct store_engine slow_engine = {
+    .name = "slow",
+    .admit = slow_admit,
+    .submit = slow_submit,
+    .done_up_to = slow_done_up_to,
+    .free = slow_free,
+};
+
+static void hold_store(struct http_request *request)
+{
+    bool hold = false;
+    if (!http_query_bool(request, "hold", &hold)) {
+        return;
+    }
+    if (hold && !atomic_load(&slow_store.is_held)) {
+        atomic_store(&slow_store.done, atomic_load(&slow_store.submitted));
+    }
+    atomic_store(&slow_store.is_held, hold);
+    if (slow_store.store.on_progress != NULL) {
+        slow_store.store.on_progress(slow_store.store.on_progress_arg);
+    }
+    http_reply_json(request, 200, json_pack("{s:I}", "submitted", (json_int_t)atomic_load(&slow_store.submitted)));
 }
 
 /* --- later ------------------------------------------------------------------------------------------------------- */
@@ -216,6 +276,9 @@ const struct http_route web_routes[] = {
     {HTTP_POST, "/later", later, .summary = ""},
     {HTTP_GET, "/stream", stream, .summary = ""},
     {HTTP_GET, "/stats", stats, .summary = "", .any_origin = true},
+    {HTTP_POST, "/topics/*", topics_post, .summary = ""},
+    {HTTP_POST, "/publish", publish_bulk, .summary = ""},
+    {HTTP_GET, "/store", hold_store, .summary = ""},
     {HTTP_GET, "/mqtt", ws_handle_plain_request, .summary = ""},
 };
 
@@ -227,13 +290,14 @@ static const char *serve(struct config *config, const sigset_t *signals)
 {
     unsigned count = config->workers > 0 ? config->workers : 1;
     struct workers *workers = workers_new(count, &worker_system_clock);
-    struct store *store = store_memory_new();
+    slow_store.store.engine = &slow_engine;
+    struct store *store = &slow_store.store;
     struct access *access = access_open_new(true);
     struct web *web = NULL;
     struct broker *broker = NULL;
     const char *problem = "memory";
     int number;
-    if (workers == NULL || store == NULL || access == NULL) {
+    if (workers == NULL || access == NULL) {
         goto out;
     }
     struct broker_env env = {

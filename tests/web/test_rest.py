@@ -263,6 +263,17 @@ class Rest(harness.Case):
         self.ask("POST", "/topics/" + self.name(), b"end")
         self.assertEqual([sub.read(wire.PUBLISH).payload for _ in range(2)], [b"x", b"end"])
 
+    def test_the_answers_that_are_remembered_are_bounded_in_bytes(self):
+        sub = self.subscriber(self.name("small"))
+        small = {"Idempotency-Key": self.name("small")}
+        bulk = [{"topic": self.name("bulk"), "payload": "x"}] * 10000
+        for _ in range(2):
+            self.ask("POST", "/topics/" + self.name("small"), b"x", small)
+        for i in range(14):  # more than 700 kB of answer each
+            self.assertEqual(self.ask_json("POST", "/publish", bulk, {"Idempotency-Key": self.name(str(i))})[0], 200)
+        self.assertNotIn("Idempotency-Replayed", self.ask("POST", "/topics/" + self.name("small"), b"x", small)[1])
+        self.assertEqual([sub.read(wire.PUBLISH).payload for _ in range(2)], [b"x", b"x"])
+
 
 class OneWorker(harness.Case):
     options = {"http": True, "workers": 1}
