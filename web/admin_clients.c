@@ -1,5 +1,6 @@
 /* Lists made by a census (broker/census.h), in the order of the entries' parts and keys. So a cursor, which is the part and key of the last one
  * told, is good for as long as the process lives, whatever comes and goes meanwhile. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,21 +244,38 @@ static const struct list_ops list_ops = {fill, free_list};
 
 /* --- requests ------------------------------------------------------------------------------------------------------------ */
 
+/* A number of 1 to MAX hexadecimal digits at the beginning of TEXT, which is moved behind it. @return false if there is none */
+static bool take_hex(struct bytes *text, size_t max, uint64_t *out)
+{
+    size_t len = 0;
+    *out = 0;
+    for (; len < text->len && len < max && isxdigit(text->data[len]) != 0; len++) {
+        unsigned digit = isdigit(text->data[len]) != 0 ? text->data[len] - (unsigned)'0'
+                                                       : (unsigned)tolower(text->data[len]) - 'a' + 10;
+        *out = *out << 4 | digit;
+    }
+    *text = (struct bytes){text->data + len, text->len - len};
+    return len > 0;
+}
+
 /* cursor=PART.KEY. @return false: REQUEST has been answered */
 static bool read_cursor(struct http_request *request, struct census_list *list)
 {
     struct bytes cursor = http_query(request, "cursor");
-    int used = -1;
+    uint64_t part;
     if (cursor.data == NULL) {
         return true;
     }
-    if (cursor.len > 8 + 1 + 16 ||
-        sscanf((const char *)cursor.data, "%8" SCNx32 ".%16" SCNx64 "%n", &list->resumed_part, &list->resumed_key,
-               &used) != 2 ||
-        (size_t)used != cursor.len) {
+    bool ok = take_hex(&cursor, 8, &part) && cursor.len > 0 && cursor.data[0] == '.';
+    if (ok) {
+        cursor = (struct bytes){cursor.data + 1, cursor.len - 1};
+        ok = take_hex(&cursor, 16, &list->resumed_key) && cursor.len == 0;
+    }
+    if (!ok) {
         http_problem(request, 400, "cursor must be one that a list ended with");
         return false;
     }
+    list->resumed_part = (uint32_t)part;
     list->is_resumed = true;
     return true;
 }

@@ -53,9 +53,11 @@ static enum list_state fill(struct list *list)
     if (list->left > 0) {
         return LIST_MORE;
     }
-    struct bytes topic = values->last != NULL ? message_topic(values->last) : (struct bytes){NULL, 0};
-    list->long_cursor = strndup((const char *)topic.data, topic.len);
-    list->is_incomplete = list->is_incomplete || list->long_cursor == NULL;
+    if (values->last != NULL) {
+        struct bytes topic = message_topic(values->last);
+        list->long_cursor = strndup((const char *)topic.data, topic.len);
+        list->is_incomplete = list->is_incomplete || list->long_cursor == NULL;
+    }
     return LIST_ENDS;
 }
 

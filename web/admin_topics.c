@@ -225,7 +225,8 @@ static struct bytes filter_below(struct http_request *request, struct bytes pref
     char *filter = http_alloc(request, len);
     if (filter != NULL && has_prefix) {
         memcpy(filter, prefix.data, prefix.len);
-        memcpy(filter + prefix.len, "/#", 2);
+        filter[prefix.len] = '/';
+        filter[prefix.len + 1] = '#';
     } else if (filter != NULL) {
         filter[0] = '#';
     }

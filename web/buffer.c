@@ -79,10 +79,12 @@ void buffer_add_json(struct buffer *buffer, struct bytes text)
             *to++ = '\\';
             *to++ = (char)c;
         } else if (c < 0x20) {
-            memcpy(to, "\\u00", 4);
-            to[4] = hex[c >> 4];
-            to[5] = hex[c & 15];
-            to += 6;
+            *to++ = '\\';
+            *to++ = 'u';
+            *to++ = '0';
+            *to++ = '0';
+            *to++ = hex[c >> 4];
+            *to++ = hex[c & 15];
         } else {
             *to++ = (char)c;
         }

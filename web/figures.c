@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -107,16 +107,16 @@ bool figure_begins_family(size_t index)
 static void read_memory(struct process_figures *out)
 {
     char text[128] = "";
-    unsigned long pages_virtual, pages_resident;
+    char *rest;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : -1; /* the kernel makes it, nothing waits for a disk */
     if (fd >= 0) {
         close(fd);
     }
-    if (len > 0 && sscanf(text, "%lu %lu", &pages_virtual, &pages_resident) == 2) {
+    if (len > 0) { /* two numbers of pages, and more */
         uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-        out->virtual_bytes = pages_virtual * page_bytes;
-        out->resident_bytes = pages_resident * page_bytes;
+        out->virtual_bytes = strtoull(text, &rest, 10) * page_bytes;
+        out->resident_bytes = strtoull(rest, NULL, 10) * page_bytes;
     }
 }
 

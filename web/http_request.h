@@ -68,7 +68,7 @@ struct http_request {
     struct http_shared tail_owner;
     ev_io writable; /* while output is left */
 
-    uint64_t complete_ns; /* when the handler was called, to measure with */
+    uint64_t complete_ns;                 /* when the handler was called, to measure with */
     http_gone_fn on_gone;                 /* HELD */
     const struct http_stream_ops *stream; /* STREAMING */
     void *arg;                            /* of both */

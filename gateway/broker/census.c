@@ -16,8 +16,8 @@
 #include "gateway/broker/subscription.h"
 
 #define PEER_TEXT_BYTES 128u
-#define VISIT_SESSIONS  512u           /* looked at in one visit, and those of one part more */
-#define VISIT_BYTES     (128u * 1024u) /* of entries, the same */
+#define VISIT_SESSIONS  512u                 /* looked at in one visit, and those of one part more */
+#define VISIT_BYTES     ((size_t)128 * 1024) /* of entries, the same */
 
 /* An entry in the buffer; its strings follow, in the order of its members. */
 struct census_record {

@@ -27,26 +27,27 @@ enum census_kind {
 struct census_entry {
     struct bytes client_id;
     uint32_t part; /* where a list begins that is to begin with this entry */
-    uint64_t key;  /* of the session or subscription: well mixed. Part and key stay the same while the session stays at its place */
+    uint64_t
+        key; /* of the session or subscription: well mixed. Part and key stay the same while the session stays at its place */
 
     /* CENSUS_SESSIONS */
     struct bytes user_name; /* empty: anonymous */
     bool is_connected;
     bool has_will;
-    const char *transport;  /* "tcp", "ws", ...; NULL unless connected */
-    struct bytes peer;      /* address as text; empty unless connected */
-    uint8_t version;        /* enum mqtt_version of the last connection */
+    const char *transport; /* "tcp", "ws", ...; NULL unless connected */
+    struct bytes peer;     /* address as text; empty unless connected */
+    uint8_t version;       /* enum mqtt_version of the last connection */
     unsigned place;
     uint16_t keep_alive_s;
-    uint32_t expiry_s;      /* Session Expiry Interval; UINT32_MAX: never */
+    uint32_t expiry_s; /* Session Expiry Interval; UINT32_MAX: never */
     uint32_t queued_messages;
     uint64_t queued_bytes;
     uint32_t inflight_messages; /* sent and not finished */
     uint32_t subscriptions;
 
     /* CENSUS_SUBSCRIPTIONS */
-    struct bytes filter;    /* as the client wrote it, "$share/..." included */
-    uint32_t id;            /* Subscription Identifier; 0: none */
+    struct bytes filter; /* as the client wrote it, "$share/..." included */
+    uint32_t id;         /* Subscription Identifier; 0: none */
     uint8_t qos;
     uint8_t retain_handling;
     bool no_local;
@@ -74,8 +75,8 @@ void census_continue(struct census *census);
  * Begin a list of the one session called CLIENT_ID (copied), or of its subscriptions. Else as census_start(): a place is asked after the
  * other.
  */
-struct census *census_find(struct place *place, enum census_kind kind, struct bytes client_id, const struct census_ops *ops,
-                           void *owner);
+struct census *census_find(struct place *place, enum census_kind kind, struct bytes client_id,
+                           const struct census_ops *ops, void *owner);
 
 /** True if the place that was asked last is to be asked again: with a pause before, its other work is not held up. Within or after on_part(). */
 bool census_stays(const struct census *census);

@@ -26,7 +26,7 @@ struct stats { /* owner: the place's thread writes, any thread reads */
     _Atomic uint64_t shared_subscriptions;
     _Atomic uint64_t queued_messages;
     _Atomic uint64_t queued_bytes;
-    _Atomic uint64_t input_bytes; /* cut packets kept for connections */
+    _Atomic uint64_t input_bytes;             /* cut packets kept for connections */
     _Atomic uint64_t parked_acknowledgements; /* they wait for the store */
 
     /* what has happened */
@@ -50,10 +50,10 @@ struct stats { /* owner: the place's thread writes, any thread reads */
     _Atomic uint64_t dropped_output_full; /* QoS 0 for a connection whose output is full */
     _Atomic uint64_t dropped_queue_full;  /* a session's queue bound */
     _Atomic uint64_t dropped_expired;
-    _Atomic uint64_t dropped_too_large;   /* above the client's Maximum Packet Size */
+    _Atomic uint64_t dropped_too_large; /* above the client's Maximum Packet Size */
     _Atomic uint64_t dropped_denied;
     _Atomic uint64_t dropped_no_memory;
-    _Atomic uint64_t dropped_no_member;   /* a shared group without members */
+    _Atomic uint64_t dropped_no_member; /* a shared group without members */
 };
 
 /* Add N (may be negative in two's complement) to MEMBER of STATS: a load and a store, for there is one writer. */
