@@ -75,7 +75,8 @@ static bool read_session(struct http_request *request, struct event_request *out
 static bool read_cursor(struct http_request *request, struct event_request *out)
 {
     struct bytes text = http_header(request, "last-event-id");
-    if (text.data == NULL || text.len == 0) { /* a browser that reconnects says where it is now, its URL where it began */
+    if (text.data == NULL ||
+        text.len == 0) { /* a browser that reconnects says where it is now, its URL where it began */
         text = http_query(request, "since");
         out->cursor_is_explicit = true;
     }

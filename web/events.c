@@ -28,11 +28,11 @@ struct stream {
     struct event_request asked; /* valid while the request is there */
     struct event_cursor cursor; /* of the last message that was handed over */
     struct event_buffer buffer;
-    struct timer timer;       /* heart beat, or the end of a poll */
-    uint64_t next_seq;        /* that the next message must have */
-    uint64_t queued_until;    /* messages below it were queued before this connection */
-    uint64_t dropped;         /* of local_dropped(), what has been told */
-    uint64_t sent_ms;         /* when something was sent last */
+    struct timer timer;    /* heart beat, or the end of a poll */
+    uint64_t next_seq;     /* that the next message must have */
+    uint64_t queued_until; /* messages below it were queued before this connection */
+    uint64_t dropped;      /* of local_dropped(), what has been told */
+    uint64_t sent_ms;      /* when something was sent last */
     char client_id[EVENT_CLIENT_ID_BYTES];
     char peer[PEER_BYTES];
     bool is_streaming;   /* the head of the answer has been sent */

@@ -57,8 +57,8 @@ static const struct http_param publish_params[] = {
     {"x-amz-mqtt5-user-properties", "header", STRING, "User properties: a JSON array of objects, in base64.", false},
     {"x-amz-mqtt5-payload-format-indicator", "header", STRING, "UTF8_DATA or UNSPECIFIED_BYTES.", false},
     {"x-amz-mqtt5-correlation-data", "header", STRING, "Correlation data, in base64.", false},
-    {"Idempotency-Key", "header", STRING, "A request repeated with the same key gets the first answer and publishes nothing.",
-     false},
+    {"Idempotency-Key", "header", STRING,
+     "A request repeated with the same key gets the first answer and publishes nothing.", false},
     {NULL, NULL, NULL, NULL, false},
 };
 
@@ -78,8 +78,8 @@ static const struct http_param read_params[] = {
 };
 
 static const struct http_param key_params[] = {
-    {"Idempotency-Key", "header", STRING, "A request repeated with the same key gets the first answer and publishes nothing.",
-     false},
+    {"Idempotency-Key", "header", STRING,
+     "A request repeated with the same key gets the first answer and publishes nothing.", false},
     {NULL, NULL, NULL, NULL, false},
 };
 
@@ -107,7 +107,8 @@ static const struct http_outcome delete_outcomes[] = {
 };
 
 static const struct http_outcome read_outcomes[] = {
-    {200, "*/*", "The value, with its own content type; or with filter, one JSON object a line (application/x-ndjson)."},
+    {200, "*/*",
+     "The value, with its own content type; or with filter, one JSON object a line (application/x-ndjson)."},
     {304, NULL, "The caller has this value already."},
     {400, "application/problem+json", "The topic or filter is not valid."},
     {403, "application/problem+json", "The caller may not read this topic."},
@@ -116,7 +117,8 @@ static const struct http_outcome read_outcomes[] = {
 };
 
 static const struct http_outcome bulk_outcomes[] = {
-    {200, "application/json", "The items' results, in order: {\"status\": ..., \"id\": ..., \"matched\": ...} or a detail."},
+    {200, "application/json",
+     "The items' results, in order: {\"status\": ..., \"id\": ..., \"matched\": ...} or a detail."},
     {400, "application/problem+json", "The body is not JSON."},
     {415, "application/problem+json", "The body is neither application/json nor application/x-ndjson."},
     {422, "application/json", "No item was taken; or there are none, or too many."},
@@ -134,7 +136,8 @@ static const struct http_outcome compat_outcomes[] = {
 };
 
 static const struct http_outcome compat_retained_outcomes[] = {
-    {200, "application/json", "{\"topic\", \"payload\": base64, \"qos\", \"lastModifiedTime\": ms, \"userProperties\"}"},
+    {200, "application/json",
+     "{\"topic\", \"payload\": base64, \"qos\", \"lastModifiedTime\": ms, \"userProperties\"}"},
     {400, "application/json", "The topic is not valid."},
     {404, "application/json", "Nothing is retained for this topic."},
     {0, NULL, NULL},
@@ -146,11 +149,15 @@ static const struct http_param event_params[] = {
     {"filter", "query", STRINGS, "A topic filter; may be repeated.", true},
     {"qos", "query", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1}",
      "Quality of service of the subscriptions; 0 by default, 1 with client_id.", false},
-    {"retained", "query", "{\"enum\":[\"send\",\"skip\"]}", "Whether retained values are sent first; they are by default.", false},
+    {"retained", "query", "{\"enum\":[\"send\",\"skip\"]}",
+     "Whether retained values are sent first; they are by default.", false},
     {"wait", "query", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":300}",
      "Answer as soon as there is something, or with 204 after so many seconds; X-Cursor says where to go on.", false},
     {"since", "query", STRING, "The id of the last event received: go on behind it.", false},
-    {"client_id", "query", STRING, "Client id of a durable session, in place of one that is made up; it is subscribed to these filters alone from now on.", false},
+    {"client_id", "query", STRING,
+     "Client id of a durable session, in place of one that is made up; it is subscribed to these filters alone from "
+     "now on.",
+     false},
     {"session_expiry", "query", SECONDS, "Seconds that this session lives on for without a reader.", false},
     {"Last-Event-ID", "header", STRING, "As since, which it goes before; browsers send it by themselves.", false},
     {NULL, NULL, NULL, NULL, false},
@@ -158,7 +165,8 @@ static const struct http_param event_params[] = {
 
 static const struct http_outcome event_outcomes[] = {
     {200, "text/event-stream",
-     "Events without end: gap (something was lost, it begins anew), messages, synced (all retained values were sent). As lines of JSON by "
+     "Events without end: gap (something was lost, it begins anew), messages, synced (all retained values were sent). "
+     "As lines of JSON by "
      "Accept: application/x-ndjson; with wait as application/json, too."},
     {204, NULL, "Nothing has come while the poll waited."},
     {400, "application/problem+json", "A filter or parameter is not valid, or the cursor is not one of this stream."},
@@ -173,15 +181,17 @@ static const struct http_outcome event_outcomes[] = {
 
 static const struct http_param rpc_params[] = {
     TOPIC_PARAM,
-    {"timeout", "query", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":300}", "Seconds to wait for the reply; 5 by default.",
-     false},
+    {"timeout", "query", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":300}",
+     "Seconds to wait for the reply; 5 by default.", false},
     {"reply", "query", STRING,
-     "Topic that the device replies to, if it knows no response topics (MQTT 3). A level :id here and in the topic is replaced "
+     "Topic that the device replies to, if it knows no response topics (MQTT 3). A level :id here and in the topic is "
+     "replaced "
      "by the id of the call.",
      false},
     {"qos", "query", QOS, "Quality of service of the request; 0 by default.", false},
     {"contentType", "query", STRING, "MQTT content type; by default the request's own Content-Type.", false},
-    {"messageExpiry", "query", SECONDS, "Seconds after which the request is worth nothing; the timeout by default.", false},
+    {"messageExpiry", "query", SECONDS, "Seconds after which the request is worth nothing; the timeout by default.",
+     false},
     {"userProperty", "query", STRINGS, "A user property NAME:VALUE; may be repeated.", false},
     {NULL, NULL, NULL, NULL, false},
 };
@@ -196,8 +206,8 @@ static const struct http_outcome rpc_outcomes[] = {
 
 /* --- what goes on ------------------------------------------------------------------------------------------------ */
 
-#define LIMIT   "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000,\"default\":1000}"
-#define LEVELS  "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000,\"default\":1000}"
+#define LIMIT  "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000,\"default\":1000}"
+#define LEVELS "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000,\"default\":1000}"
 
 #define PAGE_PARAMS                                                                                                    \
     {"limit", "query", LIMIT, "Items of the list.", false},                                                            \
@@ -244,7 +254,10 @@ static const struct http_param retained_params[] = {
     {NULL, NULL, NULL, NULL, false},
 };
 
-#define LOCAL_ONLY {403, "application/problem+json", "The caller is not on this machine."}
+#define LOCAL_ONLY                                                                                                     \
+    {                                                                                                                  \
+        403, "application/problem+json", "The caller is not on this machine."                                          \
+    }
 
 static const struct http_outcome list_outcomes[] = {
     {200, "application/json", "{\"items\": [...], \"cursor\": where it goes on, or null}."},
@@ -294,8 +307,8 @@ const struct http_route web_routes[] = {
      .params = event_params, .outcomes = event_outcomes},
     {HTTP_POST, "/rpc/*", rpc_post, "Publish a request and answer with its reply", "rpc", .params = rpc_params,
      .outcomes = rpc_outcomes, .body_type = "*/*"},
-    {HTTP_POST, "/api/v5/publish", compat_publish, "Publish one message, in the shape of other brokers", "compatibility",
-     .outcomes = compat_outcomes, .body_type = "application/json"},
+    {HTTP_POST, "/api/v5/publish", compat_publish, "Publish one message, in the shape of other brokers",
+     "compatibility", .outcomes = compat_outcomes, .body_type = "application/json"},
     {HTTP_POST, "/api/v5/publish/bulk", compat_publish_bulk, "Publish many messages, in the shape of other brokers",
      "compatibility", .outcomes = compat_outcomes, .body_type = "application/json"},
     {HTTP_GET, "/retainedMessage/*", compat_retained, "The retained value of a topic as JSON", "compatibility",

@@ -52,7 +52,7 @@ struct call {
     uint8_t answer_qos;
 };
 
-struct rpc { /* owner: the worker's thread */
+struct rpc {             /* owner: the worker's thread */
     struct local *local; /* NULL: closed */
     bool is_open;
     bool has_finished; /* something up to finished_seq */
@@ -62,7 +62,7 @@ struct rpc { /* owner: the worker's thread */
     struct call_list opening;          /* they wait for on_open() */
     struct call_list buckets[BUCKETS]; /* of those that wait for their reply: by its topic, oldest first */
     struct call_list answered;
-    char prefix[PREFIX_BYTES];         /* of reply topics that are not named by callers, with the last slash */
+    char prefix[PREFIX_BYTES]; /* of reply topics that are not named by callers, with the last slash */
 };
 
 /* --- calls ------------------------------------------------------------------------------------------------------- */
@@ -82,7 +82,8 @@ static void move(struct call *call, struct call_list *list)
 static struct call *find(struct rpc *rpc, struct bytes topic)
 {
     struct call *call;
-    TAILQ_FOREACH (call, bucket_of(rpc, topic), link) {
+    TAILQ_FOREACH(call, bucket_of(rpc, topic), link)
+    {
         if (bytes_equal(call->reply, topic)) {
             return call;
         }
@@ -396,8 +397,7 @@ static bool has_own_addressing(struct bytes properties)
 static bool read_request(struct http_request *request, struct place_publication *message, uint64_t *timeout_s)
 {
     *timeout_s = TIMEOUT_S;
-    if (!message_of_request(request, message) ||
-        !http_query_number(request, "timeout", 1, TIMEOUT_S_MAX, timeout_s)) {
+    if (!message_of_request(request, message) || !http_query_number(request, "timeout", 1, TIMEOUT_S_MAX, timeout_s)) {
         return false;
     }
     if (message->retain) {

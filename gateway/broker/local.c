@@ -17,9 +17,9 @@ struct local { /* owner: the place's thread */
     struct client *client;
     const struct local_ops *ops;
     void *owner;
-    uint32_t expiry_s; /* what local_open() said */
-    const char *why;   /* why it ended */
-    uint64_t dropped;  /* messages of QoS 0, since local_open() */
+    uint32_t expiry_s;   /* what local_open() said */
+    const char *why;     /* why it ended */
+    uint64_t dropped;    /* messages of QoS 0, since local_open() */
     size_t window_bytes; /* of what was handed over and is not finished */
     uint8_t reason_code;
     bool has_messages; /* since the last on_end_turn() */
@@ -89,8 +89,7 @@ static size_t size_of(struct bytes topic, struct bytes properties, struct bytes 
 static size_t size_of_entry(const struct outgoing_entry *entry)
 {
     const struct message *message = entry->message;
-    return message == NULL ? 0
-                           : size_of(message_topic(message), message_properties(message), message_payload(message));
+    return message == NULL ? 0 : size_of(message_topic(message), message_properties(message), message_payload(message));
 }
 
 void local_opened(struct client *client, bool session_present)

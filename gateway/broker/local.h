@@ -28,15 +28,15 @@ struct local_message {
     struct bytes topic;
     struct bytes payload;
     struct bytes properties; /* encoded entries as they travel on: properties_next() steps through them */
-    uint64_t seq;            /* of the session, ascending, also over sessions of the same id; a hole: something was dropped, or has
+    uint64_t seq; /* of the session, ascending, also over sessions of the same id; a hole: something was dropped, or has
                                 expired. 0 for what needs no finishing */
-    uint32_t expiry_s;       /* Message Expiry Interval that is left, if has_expiry */
+    uint32_t expiry_s; /* Message Expiry Interval that is left, if has_expiry */
     bool has_expiry;
-    bool retain;             /* it is there because of the subscription, or retain-as-published was asked for */
-    bool is_repeated;        /* was handed over on an earlier connection of the session */
-    uint8_t qos;             /* 0 or 1, effective */
-    uint8_t published_qos;   /* 0..2, what its publisher gave it */
-    const uint32_t *ids;     /* Subscription Identifiers of the subscriptions that matched */
+    bool retain;           /* it is there because of the subscription, or retain-as-published was asked for */
+    bool is_repeated;      /* was handed over on an earlier connection of the session */
+    uint8_t qos;           /* 0 or 1, effective */
+    uint8_t published_qos; /* 0..2, what its publisher gave it */
+    const uint32_t *ids;   /* Subscription Identifiers of the subscriptions that matched */
     uint32_t id_count;
 };
 
@@ -57,14 +57,16 @@ struct local_ops {
 };
 
 struct local_options {
-    struct bytes client_id;  /* empty: one is made up, see local_client_id() */
+    struct bytes client_id; /* empty: one is made up, see local_client_id() */
     bool clean_start;
-    uint32_t expiry_s;       /* Session Expiry Interval: what the session lives on after local_close(); UINT32_MAX: for ever */
-    uint16_t window;         /* how many messages may be unfinished, 1..65535; further ones wait in the session's queue */
-    bool keeps_qos0;         /* QoS 0 is treated as QoS 1: numbered, queued while away, handed over again */
-    uint32_t queued_messages; /* bound of the queue, above which the oldest goes; 0: limits.queued_messages and queue_full */
-    size_t queued_bytes;      /* of these; without effect if queued_messages is 0 */
-    bool is_gateway;          /* it may subscribe to reserved filters, see filter_is_reserved() */
+    uint32_t
+        expiry_s;    /* Session Expiry Interval: what the session lives on after local_close(); UINT32_MAX: for ever */
+    uint16_t window; /* how many messages may be unfinished, 1..65535; further ones wait in the session's queue */
+    bool keeps_qos0; /* QoS 0 is treated as QoS 1: numbered, queued while away, handed over again */
+    uint32_t
+        queued_messages; /* bound of the queue, above which the oldest goes; 0: limits.queued_messages and queue_full */
+    size_t queued_bytes; /* of these; without effect if queued_messages is 0 */
+    bool is_gateway;     /* it may subscribe to reserved filters, see filter_is_reserved() */
 };
 
 /**

@@ -675,8 +675,12 @@ END_TEST
 
 static struct local_options bounded(const char *id, uint32_t messages, size_t bytes)
 {
-    return (struct local_options){.client_id = bytes_from_string(id), .expiry_s = 60, .window = 100, .keeps_qos0 = true,
-                                  .queued_messages = messages, .queued_bytes = bytes};
+    return (struct local_options){.client_id = bytes_from_string(id),
+                                  .expiry_s = 60,
+                                  .window = 100,
+                                  .keeps_qos0 = true,
+                                  .queued_messages = messages,
+                                  .queued_bytes = bytes};
 }
 
 /* Close LC's connection, publish the first COUNT numbers to "t", and come back. */
@@ -837,8 +841,9 @@ START_TEST(the_gateway_alone_reads_what_is_sent_to_it)
     static const struct {
         const char *filter;
         bool is_reserved;
-    } cases[] = {{"$tidegate", true},        {"$tidegate/#", true},  {"$tidegate/rpc/+", true},
-                 {"$share/g/$tidegate/+", true}, {"$tidegates/+", false}, {"#", false}, {"+/rpc/x", false}};
+    } cases[] = {
+        {"$tidegate", true},     {"$tidegate/#", true}, {"$tidegate/rpc/+", true}, {"$share/g/$tidegate/+", true},
+        {"$tidegates/+", false}, {"#", false},          {"+/rpc/x", false}};
     struct harness *h = harness_new(1);
     struct lc *lc = lc_open(h, 0, "x");
     struct lc *gateway = lc_open_with(h, 0, (struct local_options){.window = 10, .is_gateway = true});

@@ -51,9 +51,24 @@ END_TEST
 
 START_TEST(what_is_no_cursor_is_refused_and_changes_nothing)
 {
-    static const char *const texts[] = {"", ".", "1", TOKEN, TOKEN ".", TOKEN "1", TOKEN ".1x", TOKEN ".-1", TOKEN ". 1",
-                                        TOKEN ".18446744073709551616", "x" TOKEN ".1", "abc.1", "..1", ".1.", TOKEN "..1",
-                                        "abcdefghijklmnopqrst-/.1", "abcdefghijklmnopqrst-\xff.1", " .1"};
+    static const char *const texts[] = {"",
+                                        ".",
+                                        "1",
+                                        TOKEN,
+                                        TOKEN ".",
+                                        TOKEN "1",
+                                        TOKEN ".1x",
+                                        TOKEN ".-1",
+                                        TOKEN ". 1",
+                                        TOKEN ".18446744073709551616",
+                                        "x" TOKEN ".1",
+                                        "abc.1",
+                                        "..1",
+                                        ".1.",
+                                        TOKEN "..1",
+                                        "abcdefghijklmnopqrst-/.1",
+                                        "abcdefghijklmnopqrst-\xff.1",
+                                        " .1"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct event_cursor cursor = {.token = "as it was", .seq = 7};
         ck_assert_msg(!parses(texts[i], &cursor), "%s", texts[i]);
@@ -61,7 +76,10 @@ START_TEST(what_is_no_cursor_is_refused_and_changes_nothing)
         ck_assert_uint_eq(cursor.seq, 7);
     }
     struct event_cursor cursor;
-    ck_assert(!event_cursor_parse((struct bytes){(const uint8_t *)".1\0" "2", 4}, &cursor));
+    ck_assert(!event_cursor_parse((struct bytes){(const uint8_t *)".1\0"
+                                                                  "2",
+                                                 4},
+                                  &cursor));
     ck_assert(!event_cursor_parse((struct bytes){NULL, 0}, &cursor));
 }
 END_TEST
@@ -100,14 +118,14 @@ static struct message_view view_of(const char *topic, const char *payload)
 
 static bool holds(const struct event_buffer *buffer, const char *text)
 {
-    return event_buffer_left(buffer) == strlen(text) &&
-           memcmp(buffer->text.at + buffer->sent, text, strlen(text)) == 0;
+    return event_buffer_left(buffer) == strlen(text) && memcmp(buffer->text.at + buffer->sent, text, strlen(text)) == 0;
 }
 
 START_TEST(each_form_has_its_frame)
 {
     static const char *const expected[][3] = {
-        [EVENT_STREAM] = {"id: " TOKEN ".17\ndata: {\"topic\":\"t\",\"payload\":\"a\\nb\",\"qos\":1,\"retain\":false}\n\n",
+        [EVENT_STREAM] = {"id: " TOKEN
+                          ".17\ndata: {\"topic\":\"t\",\"payload\":\"a\\nb\",\"qos\":1,\"retain\":false}\n\n",
                           "data: {\"topic\":\"t\",\"payload\":\"a\\nb\",\"qos\":1,\"retain\":false}\n\n",
                           "event: gap\nid: " TOKEN ".17\ndata: {}\n\n"},
         [EVENT_LINES] = {"{\"id\":\"" TOKEN ".17\",\"topic\":\"t\",\"payload\":\"a\\nb\",\"qos\":1,\"retain\":false}\n",
@@ -206,7 +224,8 @@ START_TEST(without_memory_nothing_is_left_half)
     for (uint64_t n = 1;; n++) {
         struct event_text *text = event_text_new();
         struct event_buffer buffer = {.sent = 0};
-        const struct message_view view = view_of("t", "\xff not text, and long enough to need more room than there is at first");
+        const struct message_view view =
+            view_of("t", "\xff not text, and long enough to need more room than there is at first");
         bool ok = event_buffer_add(&buffer, "before\n");
         malloc_fail_at(n);
         for (int i = 0; i < 20; i++) {
