@@ -74,7 +74,7 @@ const struct figure figure_rows[] = {
     {"retained_messages", GAUGE("Topics with a retained message."), {0}, {0},
      offsetof(struct figures, retained_messages)},
     {"retained_bytes", GAUGE("Bytes of the retained messages."), {0}, {0}, offsetof(struct figures, retained_bytes)},
-    {"memory_bytes", GAUGE("Bytes of what limits.memory_bytes bounds: queues, partial packets, retained messages."),
+    {"memory_bytes", GAUGE("Bytes of what limits.memory_bytes bounds: queues, partial packets, sessions, subscriptions, retained messages."),
      {0}, {0}, offsetof(struct figures, memory_bytes)},
 };
 /* clang-format on */

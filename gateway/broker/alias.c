@@ -62,6 +62,7 @@ bool alias_in_set(struct client *client, uint16_t alias, struct bytes topic)
         return false;
     }
     memcpy(copy, topic.data, topic.len);
+    STATS_ADD(&client->place->stats, input_bytes, topic.len - slot->len);
     free(slot->bytes);
     slot->bytes = copy;
     slot->len = topic.len;
@@ -113,6 +114,7 @@ void aliases_free(struct client *client)
 {
     struct aliases_in *in = client->aliases_in;
     for (uint32_t i = 0; in != NULL && i < in->count; i++) {
+        STATS_ADD(&client->place->stats, input_bytes, -(uint64_t)in->topics[i].len);
         free(in->topics[i].bytes);
     }
     free(in);

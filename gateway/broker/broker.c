@@ -12,6 +12,7 @@
 #include "gateway/broker/place_init.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/route.h"
+#include "gateway/broker/session.h"
 #include "gateway/store/store.h"
 
 /* --- settings ----------------------------------------------------------------------------------------------------------- */
@@ -193,6 +194,8 @@ size_t broker_memory(const struct broker *broker)
         const struct stats *stats = &broker->places[p]->stats;
         sum += atomic_load_explicit(&stats->queued_bytes, memory_order_relaxed) +
                atomic_load_explicit(&stats->input_bytes, memory_order_relaxed) +
+               atomic_load_explicit(&stats->subscription_bytes, memory_order_relaxed) +
+               atomic_load_explicit(&stats->sessions, memory_order_relaxed) * sizeof(struct session) +
                atomic_load_explicit(&broker->places[p]->mailbox.charged, memory_order_relaxed);
     }
     return (size_t)sum;

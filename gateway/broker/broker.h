@@ -62,7 +62,7 @@ size_t broker_mailbox_bytes(const struct broker *broker, unsigned index);
 /** Connected clients over all places. Any thread; approximate. */
 size_t broker_connections(const struct broker *broker);
 
-/** Bytes held in queues, partial packets and retained values. Any thread; approximate. */
+/** Bytes held in queues, partial packets, aliases, sessions, subscriptions and retained values. Any thread; approximate. */
 size_t broker_memory(const struct broker *broker);
 
 /** True if limits.memory_bytes is exceeded: listeners refuse new connections. Any thread. */

@@ -26,7 +26,8 @@ struct stats { /* owner: the place's thread writes, any thread reads */
     _Atomic uint64_t shared_subscriptions;
     _Atomic uint64_t queued_messages;
     _Atomic uint64_t queued_bytes;
-    _Atomic uint64_t input_bytes;             /* cut packets kept for connections */
+    _Atomic uint64_t input_bytes;             /* cut packets and topic aliases kept for connections */
+    _Atomic uint64_t subscription_bytes;      /* subscriptions, with their filters in the index */
     _Atomic uint64_t parked_acknowledgements; /* they wait for the store */
 
     /* what has happened */

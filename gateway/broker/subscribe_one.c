@@ -30,6 +30,11 @@ static uint8_t check_entry(const struct client *client, const struct subscribe_e
         *why = "too many subscriptions";
         return REASON_QUOTA_EXCEEDED;
     }
+    if (broker_is_memory_short(place->broker) &&
+        subscription_find(set, entry->filter, place->broker->hash_seed) == NULL) {
+        *why = "server is short of memory";
+        return REASON_QUOTA_EXCEEDED;
+    }
     if (filter_is_reserved(parsed->filter) && !client->is_gateway) {
         *why = "topic filter is reserved for the gateway";
         return REASON_NOT_AUTHORIZED;

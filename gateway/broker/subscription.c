@@ -12,6 +12,7 @@
 #include "protocol/topic.h"
 
 #define SET_CAPACITY_MIN 4u
+#define INDEX_BYTES      256u /* of a filter in the index, beside its text */
 
 /* --- the set: open addressing, linear probing, holes closed on removal -------------------------------------------------- */
 
@@ -185,7 +186,10 @@ void subscription_count_full(struct subscription *subscription, bool is_full)
 
 static void count_subscription(struct place *place, const struct subscription *subscription, uint64_t n)
 {
+    /* The filter stands in the index, too, with a node for each level that nobody had yet. */
+    uint64_t bytes = sizeof(*subscription) + 3 * (uint64_t)subscription->full_len + INDEX_BYTES;
     STATS_ADD(&place->stats, subscriptions, n);
+    STATS_ADD(&place->stats, subscription_bytes, n * bytes);
     if (subscription->group != NULL) {
         STATS_ADD(&place->stats, shared_subscriptions, n);
     }

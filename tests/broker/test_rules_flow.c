@@ -313,6 +313,33 @@ END_TEST
 
 /* --- memory ------------------------------------------------------------------------------------------------------------- */
 
+START_TEST(counts_sessions_subscriptions_and_aliases_and_takes_no_further_subscription_while_memory_is_short)
+{
+    struct harness *h = harness_new(1);
+    h->limits->memory_bytes = 200000;
+    struct tc *c = tc_connect(h, "c", MQTT_5_0);
+    size_t empty = broker_memory(h->broker);
+    ck_assert_uint_gt(empty, 0); /* the session */
+    char *topic = long_text(60000);
+    tc_subscribe(c, topic, 0);
+    ck_assert_uint_ge(broker_memory(h->broker), empty + 60000);
+    char *alias = long_text(50000);
+    tc_publish_with(c, .topic = alias, .payload = "x", .properties = "230001");
+    ck_assert_uint_ge(broker_memory(h->broker), empty + 110000);
+    ck_assert(broker_is_memory_short(h->broker));
+    tc_subscribe(c, topic, 0); /* it has that one already */
+    tc_expect_suback(c, tc_send_subscribe(c, (struct tc_subscription){.filter = "b"}), "97");
+    tc_unsubscribe(c, topic);
+    tc_subscribe(c, "b", 0);
+    tc_unsubscribe(c, "b");
+    tc_disconnect(c);
+    ck_assert_uint_eq(broker_memory(h->broker), 0);
+    free(alias);
+    free(topic);
+    harness_free(h);
+}
+END_TEST
+
 START_TEST(pauses_large_publishers_while_memory_is_short_and_their_keep_alive_stands_still)
 {
     struct harness *h = harness_new(1);
@@ -634,6 +661,7 @@ static Suite *suite(void)
     tcase_add_test(mailboxes, never_holds_up_a_handover_for_a_full_mailbox);
     suite_add_tcase(s, mailboxes);
     TCase *memory = tcase_create("memory");
+    tcase_add_test(memory, counts_sessions_subscriptions_and_aliases_and_takes_no_further_subscription_while_memory_is_short);
     tcase_add_test(memory, pauses_large_publishers_while_memory_is_short_and_their_keep_alive_stands_still);
     tcase_add_test(memory, allocates_nothing_for_what_a_connect_announces);
     tcase_add_test(memory, keeps_little_of_what_comes_before_connack);

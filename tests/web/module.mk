@@ -11,7 +11,7 @@ dist_check_SCRIPTS += tests/web/test_admin.py tests/web/test_browser.py tests/we
 	tests/web/test_openapi.py
 EXTRA_DIST += tests/web/browser.py
 
-check_PROGRAMS += tests/web/server
+noinst_PROGRAMS += tests/web/server
 tests_web_server_SOURCES = tests/web/server.c
 tests_web_server_LDADD = $(gateway_libs) $(system_libs)
 
