@@ -243,16 +243,20 @@ static bool load_all(struct static_files *files, FTS *fts, size_t root_len, cons
 
 struct static_files *static_files_load(const char *path)
 {
-    const char *reason = "cannot be read";
+    const char *reason = "no memory";
     size_t root_len = strlen(path);
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) {
+        log_error("cannot serve files", LOG_STR("path", path), LOG_ERRNO(errno));
+        return NULL;
+    }
+    close(folder); /* it is one, and may be read: walking along it would just find nothing otherwise */
     struct static_files *files = calloc(1, sizeof(*files));
     FTS *fts = open_folder(path);
-    struct stat status;
     while (root_len > 0 && path[root_len - 1] == '/') {
         root_len--; /* so that what follows begins with a slash */
     }
-    bool ok = files != NULL && fts != NULL && stat(path, &status) == 0 && S_ISDIR(status.st_mode) &&
-              load_all(files, fts, root_len, &reason);
+    bool ok = files != NULL && fts != NULL && load_all(files, fts, root_len, &reason);
     if (fts != NULL) {
         fts_close(fts);
     }

@@ -116,14 +116,17 @@ static bool learn_own_name(struct web_settings *settings)
     return settings->host_name != NULL && settings->host_domain != NULL;
 }
 
+/* @return owned; NULL: why has been logged */
 static struct web_settings *settings_new(const struct config *config)
 {
     struct web_settings *settings = calloc(1, sizeof(*settings));
     if (settings == NULL) {
+        log_error("cannot serve HTTP", LOG_STR("reason", "out of memory"));
         return NULL;
     }
     settings->config = config_copy(config);
     if (settings->config == NULL || !learn_own_name(settings)) {
+        log_error("cannot serve HTTP", LOG_STR("reason", "out of memory"));
         settings_free(settings);
         return NULL;
     }
@@ -599,17 +602,21 @@ static size_t choose_descriptors(const struct config *config)
 
 struct web *web_new(const struct config *config, struct workers *workers)
 {
+    struct web_settings *settings = settings_new(config);
+    if (settings == NULL) {
+        return NULL;
+    }
     struct web *web = calloc(1, sizeof(*web));
     if (web == NULL) {
+        settings_free(settings);
         goto fail;
     }
     web->workers = workers;
     web->guest = (struct worker_guest){web, adopt, on_turn, drain, stop};
     web->descriptors = choose_descriptors(config);
     web->worker = calloc(workers->count, sizeof(*web->worker));
-    struct web_settings *settings = settings_new(config);
     atomic_init(&web->settings, settings);
-    if (web->worker == NULL || settings == NULL ||
+    if (web->worker == NULL ||
         getrandom(web->secret, sizeof(web->secret), 0) != (ssize_t)sizeof(web->secret)) {
         goto fail;
     }

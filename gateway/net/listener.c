@@ -211,6 +211,7 @@ static enum tg_err err_of_errno(int error)
 {
     switch (error) {
     case EADDRINUSE:
+    case EEXIST:
         return TG_ERR_EXISTS;
     case EACCES:
     case EPERM:
@@ -332,7 +333,11 @@ static int replace_stale_and_bind(int fd, const struct sockaddr_un *address)
     if (errno != EADDRINUSE) {
         return -1;
     }
-    if (lstat(address->sun_path, &file) != 0 || !S_ISSOCK(file.st_mode) || is_in_use(address)) {
+    if (lstat(address->sun_path, &file) != 0 || !S_ISSOCK(file.st_mode)) {
+        errno = EEXIST; /* no socket: not ours to take away */
+        return -1;
+    }
+    if (is_in_use(address)) {
         errno = EADDRINUSE;
         return -1;
     }
@@ -351,7 +356,7 @@ static enum tg_err open_unix(struct listener *listener, const struct config_list
     snprintf(address.sun_path, sizeof address.sun_path, "%s", config->unix_path);
     int lock = lock_folder(address.sun_path);
     if (lock < 0) {
-        return fail_to_listen(config, "lock folder", errno);
+        return fail_to_listen(config, "open its folder", errno);
     }
     int bound = replace_stale_and_bind(fd, &address);
     int error = errno;

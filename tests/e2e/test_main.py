@@ -149,8 +149,12 @@ class Main(unittest.TestCase):
             other.bind(("127.0.0.1", 0))
             other.listen()
             taken = "127.0.0.1:%d" % other.getsockname()[1]
+            web = {"protocol": "http", "bind": "127.0.0.1:0"}
             for config, word in (({"listeners": [LISTENER, {"protocol": "mqtt", "bind": taken}]}, "in use"),
-                                 ({"listeners": [{"protocol": "mqtt", "unix": "/no/such/folder/sock"}]}, "No such file")):
+                                 ({"listeners": [{"protocol": "mqtt", "unix": "/no/such/folder/sock"}]}, "No such file"),
+                                 ({"listeners": [{"protocol": "mqtt", "unix": PROGRAM}]}, "File exists"),
+                                 ({"listeners": [LISTENER, web], "http": {"directory": "/no/such/folder"}}, "No such file"),
+                                 ({"listeners": [LISTENER, web], "http": {"directory": PROGRAM}}, "Not a directory")):
                 process = self.launch(config)
                 self.assertEqual(process.end(), 1)
                 errors = [line for line in process.lines if json.loads(line)["level"] == "error"]
