@@ -82,6 +82,10 @@ void topics_get(struct http_request *request)
         topics_list(request);
         return;
     }
+    if (message_topic_of(request).len == 0) {
+        http_problem(request, 400, "name a topic, in the path or as ?topic=, or a filter as ?filter= (there # is %%23)");
+        return;
+    }
     struct message *message = find(request);
     if (message == NULL) {
         return;

@@ -81,6 +81,12 @@ class Rest(harness.Case):
         self.assertEqual(props["payload_format"], 1)
         self.assertEqual(props["correlation_data"], b"hi")
 
+    def test_says_what_to_name_when_neither_topic_nor_filter_is_named(self):
+        for path in ("/topics", "/topics/"):
+            answer = self.ask("GET", path)
+            self.problem(answer, 400)
+            self.assertIn("?filter=", json.loads(answer[2])["detail"])
+
     def test_an_escaped_slash_is_a_slash_and_topic_takes_any_bytes(self):
         sub = self.subscriber(self.name("#"), "//" + self.name())
         self.ask("POST", "/topics/" + urllib.parse.quote(self.name("x/y"), safe=""), b"1")
