@@ -165,8 +165,8 @@ const struct option option_table[] = {
     {"http", OPTION_SECTION, OPTION_NOW, .help = "the web side: HTTP, and MQTT over WebSocket"},
     {"http.directory", OPTION_STRING, OPTION_NOW, OF_CONFIG(http.directory), RANGE(2, 4095), .check = text_check_folder,
      .pattern = "^/.", .nullable = true,
-     .help = "absolute path of a folder whose files are served: your own pages. They are read into memory at start and "
-             "reload"},
+     .help = "absolute path of a folder whose files are served: your own pages. They are read into memory, and again "
+             "when they change"},
     {"http.hosts", OPTION_TEXTS, OPTION_NOW, OF_CONFIG(http.hosts), RANGE(0, CONFIG_TEXTS_MAX),
      .check = text_check_host, .pattern = "^(\\*|[0-9A-Za-z]([-.0-9A-Za-z]*[0-9A-Za-z])?)$",
      .help =

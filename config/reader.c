@@ -198,7 +198,7 @@ static void read_mode(struct reader *r, const struct option *row, const struct p
     bool octal = text && strspn(text, "01234567") == len && (len == 3 || (len == 4 && text[0] == '0'));
 
     if (!octal)
-        config_report_add(r->report, path, "must be three octal digits in a string, such as \"0660\"");
+        config_report_add(r->report, path, "must be octal permissions in a string, such as \"0660\"");
     else
         option_set_number(row, place->base, strtoul(text, NULL, 8));
 }

@@ -373,7 +373,7 @@ START_TEST(unix_mode_is_octal_text)
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         snprintf(text, sizeof(text), "{\"listeners\": [{\"unix\": \"/tmp/x\", \"unix_mode\": %s}]}", bad[i]);
-        expect_problem(text, "listeners[0].unix_mode", "must be three octal digits in a string");
+        expect_problem(text, "listeners[0].unix_mode", "must be octal permissions in a string");
     }
     expect_problem("{\"listeners\": [{\"bind\": \"[::1]:1\", \"unix_mode\": \"0600\"}]}", "listeners[0].unix_mode",
                    "has no effect without \"unix\"");
