@@ -60,8 +60,8 @@ static void print_help(FILE *stream)
 {
     fputs("usage: tidegate [--config FILE.json] [--check]\n"
           "\n"
-          "  -c, --config FILE  read the configuration from FILE; without it MQTT is served to this machine alone,\n"
-          "                     on 127.0.0.1 and ::1 port 1883\n"
+          "  -c, --config FILE  read the configuration from FILE; without it this machine alone is served, on 127.0.0.1\n"
+          "                     and ::1: MQTT on port 1883, HTTP and MQTT over WebSocket on port 8080\n"
           "      --check        only say what is wrong with the configuration: exit 2, or 0 if it is valid\n"
           "      --version      print the version\n"
           "      --help         print this\n"
