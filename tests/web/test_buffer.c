@@ -16,7 +16,7 @@ static bool holds(const struct buffer *buffer, const char *text)
 START_TEST(grows_by_any_amount)
 {
     struct buffer buffer = {0};
-    char block[5000];
+    static char block[5000];
     size_t len = 0;
     memset(block, 'x', sizeof block);
     for (size_t i = 0; i < sizeof block; i += 97) {
