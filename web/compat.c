@@ -5,8 +5,11 @@
 
 #include <jansson.h>
 
+#include "gateway/base/container.h"
+#include "gateway/base/timer_wheel.h"
 #include "gateway/broker/message.h"
 #include "gateway/broker/place_publish.h"
+#include "gateway/net/worker.h"
 #include "protocol/property.h"
 #include "protocol/reason.h"
 #include "protocol/topic.h"
@@ -15,6 +18,11 @@
 #include "web/message_source.h"
 #include "web/publish_status.h"
 #include "web/topics.h"
+
+#define ITEMS_MAX    10000u
+#define SLICE_MS     2u /* of a turn, about: then it is that of others */
+#define CLOCK_EVERY  16u
+#define NEXT_TURN_MS 1u
 
 /* An answer that waits for the store. */
 struct compat {
@@ -25,12 +33,25 @@ struct compat {
     unsigned status;
 };
 
+/* Answer with VALUE (taken; NULL: without memory), which is application/json here whatever the status. */
+static void reply(struct http_request *request, unsigned status, json_t *value)
+{
+    char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+    json_decref(value);
+    if (text == NULL) {
+        http_problem(request, 503, "out of memory");
+        return;
+    }
+    http_reply(request, status, "application/json", text, strlen(text));
+    free(text);
+}
+
 static void on_stored(struct place_wait *wait)
 {
     struct compat *compat = (struct compat *)wait;
     json_t *answer = compat->answer;
     compat->answer = NULL;
-    http_reply_json(compat->request, compat->status, answer);
+    reply(compat->request, compat->status, answer);
     free(compat);
 }
 
@@ -73,28 +94,29 @@ static json_t *reason_answer(int reason_code, const char *message)
 
 /* --- one message ------------------------------------------------------------------------------------------------------------ */
 
-/* What is wrong with an item. STATUS is set. @return owned */
-static json_t *fault_answer(const struct message_fault *fault, unsigned *status)
+/* What is wrong with an item. @return owned; NULL without memory */
+static json_t *fault_answer(const struct message_fault *fault)
 {
-    *status = 400;
     if (fault->is_base64) {
         return reason_answer(REASON_IMPLEMENTATION_SPECIFIC_ERROR, "invalid_base64_payload");
     }
     return json_pack("{s:s, s:s, s:s*}", "code", "BAD_REQUEST", "message", fault->text, "field", fault->field);
 }
 
-/* Read OBJECT and check what can be checked without publishing. @return NULL if it is fine, else the answer, with *STATUS */
-static json_t *read_item(struct http_request *request, const json_t *object, struct place_publication *message,
-                         unsigned *status)
+/* Read OBJECT and check what can be checked without publishing. @return true if it is fine; else REQUEST has been answered */
+static bool read_item(struct http_request *request, const json_t *object, struct place_publication *message)
 {
     static const struct message_json_names names = {.json_payload = false};
     struct message_fault fault;
     if (!message_of_json(request, object, &names, message, &fault)) {
-        return fault_answer(&fault, status);
+        reply(request, 400, fault_answer(&fault));
+        return false;
     }
-    *status = 400;
-    return topic_name_is_valid(message->topic) ? NULL
-                                               : reason_answer(REASON_TOPIC_NAME_INVALID, "topic_name_invalid");
+    if (!topic_name_is_valid(message->topic)) {
+        reply(request, 400, reason_answer(REASON_TOPIC_NAME_INVALID, "topic_name_invalid"));
+        return false;
+    }
+    return true;
 }
 
 /* Publish MESSAGE. @return the item's answer, with *STATUS; owned, NULL without memory */
@@ -138,13 +160,13 @@ static json_t *parse(struct http_request *request)
     struct bytes body = http_body(request);
     static const char json_type[] = "application/json";
     if (type.len < sizeof(json_type) - 1 || memcmp(type.data, json_type, sizeof(json_type) - 1) != 0) {
-        http_reply_json(request, 415, code_answer("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json"));
+        reply(request, 415, code_answer("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json"));
         return NULL;
     }
     json_error_t error;
     json_t *value = json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (value == NULL) {
-        http_reply_json(request, 400, code_answer("BAD_REQUEST", error.text));
+        reply(request, 400, code_answer("BAD_REQUEST", error.text));
     }
     return value;
 }
@@ -155,52 +177,117 @@ void compat_publish(struct http_request *request)
     struct store_ticket ticket = {0, 0};
     unsigned status;
     json_t *object = parse(request);
-    if (object == NULL) {
-        return;
+    if (object != NULL && read_item(request, object, &message)) {
+        json_t *answer = publish_item(request, &message, &status, &ticket);
+        reply_when_stored(request, ticket, status, answer);
     }
-    json_t *answer = read_item(request, object, &message, &status);
-    if (answer == NULL) {
-        answer = publish_item(request, &message, &status, &ticket);
-    }
-    reply_when_stored(request, ticket, status, answer);
     json_decref(object);
 }
 
 /* --- bulk -------------------------------------------------------------------------------------------------------------------- */
 
+/* Many messages that are all fine, while they are published. owner: the worker's thread */
+struct bulk {
+    struct timer timer; /* until the next turn */
+    struct timer_wheel *timers;
+    struct http_request *request;
+    json_t *items;                            /* owned; the messages borrow from it */
+    const struct place_publication *messages; /* in the request's memory */
+    size_t count;
+    size_t at;       /* of the message that is next */
+    json_t *answers; /* owned; NULL: without memory */
+    struct store_ticket last;
+    unsigned status;
+};
+
+static void bulk_free(struct bulk *bulk)
+{
+    timer_wheel_stop(bulk->timers, &bulk->timer);
+    json_decref(bulk->items);
+    json_decref(bulk->answers);
+    free(bulk);
+}
+
+static void publish_next(struct bulk *bulk)
+{
+    unsigned status;
+    json_t *answer = publish_item(bulk->request, &bulk->messages[bulk->at++], &status, &bulk->last);
+    if (status >= 400) {
+        bulk->status = 503;
+    } else if (status == 202 && bulk->status == 200) {
+        bulk->status = 202;
+    }
+    if (bulk->answers == NULL) {
+        json_decref(answer);
+    } else if (json_array_append_new(bulk->answers, answer) != 0) {
+        json_decref(bulk->answers);
+        bulk->answers = NULL;
+    }
+}
+
+/* All or nothing: what is left is published all the same. */
+static void on_bulk_gone(void *arg)
+{
+    struct bulk *bulk = arg;
+    while (bulk->at < bulk->count) {
+        publish_next(bulk);
+    }
+    bulk_free(bulk);
+}
+
+/* Publish for a few milliseconds. BULK may be gone afterwards. */
+static void go_on(struct bulk *bulk)
+{
+    const struct worker_clock *clock = &http_worker(bulk->request)->workers->clock;
+    uint64_t begun_ms = clock->monotonic_ms();
+    while (bulk->at < bulk->count) {
+        publish_next(bulk);
+        if (bulk->at % CLOCK_EVERY == 0 && bulk->at < bulk->count && clock->monotonic_ms() - begun_ms >= SLICE_MS) {
+            timer_wheel_set(bulk->timers, &bulk->timer, http_now_ms(bulk->request) + NEXT_TURN_MS);
+            return;
+        }
+    }
+    json_t *answers = bulk->answers;
+    bulk->answers = NULL;
+    reply_when_stored(bulk->request, bulk->last, bulk->status, answers);
+    bulk_free(bulk);
+}
+
+static void on_turn(struct timer *timer)
+{
+    go_on(TG_CONTAINER_OF(timer, struct bulk, timer));
+}
+
 /* One bad item: nothing is published. @return true if all are fine, with their messages; else REQUEST has been answered */
 static bool read_all(struct http_request *request, const json_t *items, struct place_publication *messages)
 {
     for (size_t i = 0; i < json_array_size(items); i++) {
-        unsigned status;
-        json_t *fault = read_item(request, json_array_get(items, i), &messages[i], &status);
-        if (fault != NULL) {
-            http_reply_json(request, status, fault);
+        if (!read_item(request, json_array_get(items, i), &messages[i])) {
             return false;
         }
     }
     return true;
 }
 
-static void publish_all(struct http_request *request, const struct place_publication *messages, size_t count)
+/* ITEMS is taken. */
+static void publish_all(struct http_request *request, const struct place_publication *messages, json_t *items)
 {
-    struct store_ticket ticket = {0, 0};
-    unsigned worst = 200;
-    json_t *answers = json_array();
-    for (size_t i = 0; answers != NULL && i < count; i++) {
-        unsigned status;
-        json_t *answer = publish_item(request, &messages[i], &status, &ticket);
-        if (status >= 400) {
-            worst = 503;
-        } else if (status == 202 && worst == 200) {
-            worst = 202;
-        }
-        if (json_array_append_new(answers, answer) != 0) {
-            json_decref(answers);
-            answers = NULL;
-        }
+    struct bulk *bulk = calloc(1, sizeof(*bulk));
+    if (bulk == NULL) {
+        json_decref(items);
+        http_problem(request, 503, "out of memory");
+        return;
     }
-    reply_when_stored(request, ticket, worst, answers);
+    timer_init(&bulk->timer, on_turn);
+    bulk->timers = http_timers(request);
+    bulk->request = request;
+    bulk->items = items;
+    bulk->messages = messages;
+    bulk->count = json_array_size(items);
+    bulk->answers = json_array();
+    bulk->status = 200;
+    http_hold(request, on_bulk_gone, bulk);
+    go_on(bulk);
 }
 
 void compat_publish_bulk(struct http_request *request)
@@ -210,13 +297,16 @@ void compat_publish_bulk(struct http_request *request)
         return;
     }
     size_t count = json_array_size(items);
-    struct place_publication *messages = count > 0 ? http_alloc(request, count * sizeof(*messages)) : NULL;
-    if (!json_is_array(items) || count == 0) {
-        http_reply_json(request, 400, code_answer("BAD_REQUEST", "the body must be an array of at least one message"));
-    } else if (messages == NULL) {
+    if (!json_is_array(items) || count == 0 || count > ITEMS_MAX) {
+        reply(request, 400, code_answer("BAD_REQUEST", "the body must be an array of 1 to 10000 messages"));
+        json_decref(items);
+        return;
+    }
+    struct place_publication *messages = http_alloc(request, count * sizeof(*messages));
+    if (messages == NULL) {
         http_problem(request, 503, "out of memory");
     } else if (read_all(request, items, messages)) {
-        publish_all(request, messages, count);
+        publish_all(request, messages, json_incref(items));
     }
     json_decref(items);
 }
@@ -252,16 +342,16 @@ void compat_retained(struct http_request *request)
     struct bytes topic = message_topic_of(request);
     struct place *place = http_place(request);
     if (!topic_name_is_valid(topic)) {
-        http_reply_json(request, 400, code_answer("BAD_REQUEST", "topic name is not valid"));
+        reply(request, 400, code_answer("BAD_REQUEST", "topic name is not valid"));
         return;
     }
     if (!place_may_read(place, NULL, topic)) {
-        http_reply_json(request, 403, code_answer("FORBIDDEN", "not allowed to read this topic"));
+        reply(request, 403, code_answer("FORBIDDEN", "not allowed to read this topic"));
         return;
     }
     struct message *message = place_retained(place, topic);
     if (message == NULL) {
-        http_reply_json(request, 404, code_answer("NOT_FOUND", "nothing is retained for this topic"));
+        reply(request, 404, code_answer("NOT_FOUND", "nothing is retained for this topic"));
         return;
     }
     struct bytes payload = message_payload(message);
@@ -275,5 +365,5 @@ void compat_retained(struct http_request *request)
     }
     free(encoded);
     message_unref(message);
-    http_reply_json(request, 200, answer);
+    reply(request, 200, answer);
 }

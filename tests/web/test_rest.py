@@ -216,6 +216,8 @@ class Rest(harness.Case):
         self.assertEqual((status, answer["code"]), (400, "BAD_REQUEST"))
         status, _, body = self.ask("POST", url, b"{}", {"Content-Type": "text/plain"})
         self.assertEqual((status, json.loads(body)["code"]), (415, "UNSUPPORTED_MEDIA_TYPE"))
+        for bad in ({"topic": "a"}, {**message, "topic": "a/#"}):
+            self.assertEqual(self.ask("POST", url, json.dumps(bad), JSON)[1]["Content-Type"], "application/json")
 
     def test_api_v5_bulk_publishes_all_or_nothing(self):
         url = "/api/v5/publish/bulk"
@@ -223,6 +225,7 @@ class Rest(harness.Case):
         good = {"topic": self.name("a"), "payload": "1"}
         self.assertEqual(self.ask_json("POST", url, [good, {"topic": "x/#", "payload": ""}])[0], 400)
         self.assertEqual(self.ask_json("POST", url, [])[0], 400)
+        self.assertEqual(self.ask_json("POST", url, [good] * 10001)[0], 400)
         status, answer = self.ask_json("POST", url, [good, {"topic": "nobody/" + self.name(), "payload": "2"}])
         self.assertEqual((status, len(answer)), (202, 2))
         self.assertEqual(sub.read(wire.PUBLISH).payload, b"1")
@@ -317,20 +320,28 @@ class OneWorker(harness.Case):
         for other in lists:
             harness.wait_until(lambda: self.has_ended(other), "the end of a list")
 
+    def subscribe(self, *filters):
+        client = self.keep(wire.Wire(self.server.address))
+        client.connect("")
+        client.subscribe(*[(f, 0) for f in filters])
+        return client
+
     def test_a_large_bulk_lets_others_have_their_turn(self):
-        sub = self.keep(wire.Wire(self.server.address))
-        sub.connect("")
-        sub.subscribe((self.name("first"), 0), (self.name("last"), 0))
-        web, bulk = self.connect(), self.connect()
-        names = ["first"] + ["x"] * 9998 + ["last"]
-        bulk.request("POST", "/publish", json.dumps([{"topic": self.name(name), "payload": "x"} for name in names]),
-                     {**JSON, "Connection": "close"})
-        self.assertEqual(sub.read(wire.PUBLISH).topic, self.name("first"))
-        web.request("GET", "/healthz")
-        self.assertEqual(web.getresponse().read(), b'{"status":"ok"}\n')
-        self.assertFalse(self.has_ended(bulk), "the bulk went first")
-        self.assertEqual(sub.read(wire.PUBLISH).topic, self.name("last"))
-        harness.wait_until(lambda: self.has_ended(bulk), "the end of the bulk")
+        for _ in range(60):  # so that it takes a while; they do not read
+            self.subscribe(self.name("x"))
+        sub = self.subscribe(self.name("first"), self.name("last"))
+        web = self.connect()
+        for path in ("/publish", "/api/v5/publish/bulk"):
+            bulk = self.connect()
+            names = ["first"] + ["x"] * 9998 + ["last"]
+            bulk.request("POST", path, json.dumps([{"topic": self.name(name), "payload": "x"} for name in names]),
+                         {**JSON, "Connection": "close"})
+            self.assertEqual(sub.read(wire.PUBLISH).topic, self.name("first"))
+            web.request("GET", "/healthz")
+            self.assertEqual(web.getresponse().read(), b'{"status":"ok"}\n')
+            self.assertFalse(self.has_ended(bulk), path + " went first")
+            self.assertEqual(sub.read(wire.PUBLISH).topic, self.name("last"))
+            harness.wait_until(lambda: self.has_ended(bulk), "the end of the bulk")
 
 
 if __name__ == "__main__":
