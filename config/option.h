@@ -57,9 +57,9 @@ struct option {
     const char *choices[OPTION_CHOICES_MAX]; /* CHOICE; NULL: no more */
     const char *not_built[OPTION_CHOICES_MAX];
     const char *(*check)(const char *text); /* STRING, TEXTS: what is wrong with it, static text; NULL: nothing */
-    const char *pattern;                    /* STRING, MODE, ADDRESS, TEXTS, NETWORKS: regular expression for the JSON Schema */
-    bool nullable;                          /* null may be written and means the default */
-    const char *help;                       /* what it does, for the reference: one line of Markdown */
+    const char *pattern; /* STRING, MODE, ADDRESS, TEXTS, NETWORKS: regular expression for the JSON Schema */
+    bool nullable;       /* null may be written and means the default */
+    const char *help;    /* what it does, for the reference: one line of Markdown */
 };
 
 /** All keys, in the order of the reference. */

@@ -31,7 +31,7 @@ void config_changes_fini(struct config_changes *changes);
  * @return owned: the configuration to use from now on, that is NEXT with the values of IN_USE where a restart is
  *         needed; NULL if memory is exhausted
  */
-struct config *config_reload(const struct config *in_use, const struct config *next,
-                             struct config_changes *changes) __attribute__((warn_unused_result));
+struct config *config_reload(const struct config *in_use, const struct config *next, struct config_changes *changes)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -58,16 +58,17 @@ struct gateway { /* owner: main thread */
 
 static void print_help(FILE *stream)
 {
-    fputs("usage: tidegate [--config FILE.json] [--check]\n"
-          "\n"
-          "  -c, --config FILE  read the configuration from FILE; without it this machine alone is served, on 127.0.0.1\n"
-          "                     and ::1: MQTT on port 1883, HTTP and MQTT over WebSocket on port 8080\n"
-          "      --check        only say what is wrong with the configuration: exit 2, or 0 if it is valid\n"
-          "      --version      print the version\n"
-          "      --help         print this\n"
-          "\n"
-          "SIGHUP reads the configuration again; SIGTERM and SIGINT stop cleanly.\n",
-          stream);
+    fputs(
+        "usage: tidegate [--config FILE.json] [--check]\n"
+        "\n"
+        "  -c, --config FILE  read the configuration from FILE; without it this machine alone is served, on 127.0.0.1\n"
+        "                     and ::1: MQTT on port 1883, HTTP and MQTT over WebSocket on port 8080\n"
+        "      --check        only say what is wrong with the configuration: exit 2, or 0 if it is valid\n"
+        "      --version      print the version\n"
+        "      --help         print this\n"
+        "\n"
+        "SIGHUP reads the configuration again; SIGTERM and SIGINT stop cleanly.\n",
+        stream);
 }
 
 /* @return -1 to go on, else the exit status */

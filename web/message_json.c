@@ -105,8 +105,7 @@ json_t *message_json(const struct message_view *view)
     bool is_base64 = false;
     json_t *properties = message_json_properties(view->properties, view->has_expiry, view->expiry_s);
     json_t *object = json_object();
-    bool ok = properties != NULL && object != NULL &&
-              json_object_set_new(object, "topic", text(view->topic)) == 0 &&
+    bool ok = properties != NULL && object != NULL && json_object_set_new(object, "topic", text(view->topic)) == 0 &&
               json_object_set_new(object, "payload", text_or_base64(view->payload, &is_base64)) == 0 &&
               (!is_base64 || json_object_set_new(object, "payload_encoding", json_string("base64")) == 0) &&
               json_object_set_new(object, "qos", json_integer(view->qos)) == 0 &&

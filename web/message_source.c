@@ -138,8 +138,7 @@ static bool take_user_object(struct builder *b, const json_t *object)
     if (!json_is_object(object)) {
         return false;
     }
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
         if (!json_is_string(value) ||
             !add_user(b, bytes_from_string(key),
                       (struct bytes){(const uint8_t *)json_string_value(value), json_string_length(value)})) {
@@ -318,8 +317,7 @@ static bool take_user_properties(const json_t *properties, struct builder *b, st
     if (!json_is_object(users)) {
         return fail(fault, "properties.user_properties", "must be an object of strings");
     }
-    json_object_foreach(users, key, value)
-    {
+    json_object_foreach (users, key, value) {
         if (!json_is_string(value) || !is_string(text_of(value)) || !is_string(bytes_from_string(key))) {
             return fail(fault, "properties.user_properties", "must be an object of strings");
         }
@@ -348,8 +346,8 @@ static bool take_properties(const json_t *object, struct builder *b, struct plac
     }
     if (!take_integer(properties, "payload_format_indicator", "properties.payload_format_indicator", 1, &format,
                       &has_format, fault) ||
-        !take_integer(properties, "message_expiry_interval", "properties.message_expiry_interval", UINT32_MAX, &expiry_s,
-                      &out->has_expiry, fault) ||
+        !take_integer(properties, "message_expiry_interval", "properties.message_expiry_interval", UINT32_MAX,
+                      &expiry_s, &out->has_expiry, fault) ||
         !take_text(properties, "content_type", "properties.content_type", &content_type, fault) ||
         !take_text(properties, "response_topic", "properties.response_topic", &response_topic, fault) ||
         !take_text(properties, "correlation_data", "properties.correlation_data", &correlation_data, fault) ||
@@ -469,8 +467,8 @@ bool message_of_json(struct http_request *request, const json_t *object, const s
     }
     out->topic = text_of(topic);
     out->retain = json_is_true(retain);
-    if (!take_integer(object, "qos", "qos", 2, &qos, &qos_given, fault) ||
-        !take_properties(object, &b, out, fault) || !take_payload(request, object, names, &b, out, fault)) {
+    if (!take_integer(object, "qos", "qos", 2, &qos, &qos_given, fault) || !take_properties(object, &b, out, fault) ||
+        !take_payload(request, object, names, &b, out, fault)) {
         return false;
     }
     out->qos = (uint8_t)qos;

@@ -24,7 +24,8 @@ struct bytes message_topic_of(const struct http_request *request);
  * The message that a request to a /topics route describes: topic, query parameters, x-amz-mqtt5-* headers, Content-Type, body.
  * @return false: REQUEST has been answered with 400 or 503
  */
-bool message_of_request(struct http_request *request, struct place_publication *out) __attribute__((warn_unused_result));
+bool message_of_request(struct http_request *request, struct place_publication *out)
+    __attribute__((warn_unused_result));
 
 /** What a JSON object may say of a message, by the names that the route uses. */
 struct message_json_names {
@@ -35,7 +36,7 @@ struct message_json_names {
 struct message_fault {
     const char *field; /* "payload", "properties.content_type"; NULL: the object itself */
     const char *text;
-    bool is_base64;    /* the payload is no valid base64 */
+    bool is_base64; /* the payload is no valid base64 */
 };
 
 /**

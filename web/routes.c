@@ -171,7 +171,8 @@ static const struct http_outcome event_outcomes[] = {
     {204, NULL, "Nothing has come while the poll waited."},
     {400, "application/problem+json", "A filter or parameter is not valid, or the cursor is not one of this stream."},
     {403, "application/problem+json",
-     "The caller may read nothing of what a filter matches, or is a page of another site that asks as for an image or a link."},
+     "The caller may read nothing of what a filter matches, or is a page of another site that asks as for an image or "
+     "a link."},
     {406, "application/problem+json", "Accept names no form that events have."},
     {409, "application/problem+json", "Another client has taken the session while the poll waited."},
     {410, "application/problem+json", "What since stands for is not kept any more."},

@@ -83,7 +83,8 @@ void topics_get(struct http_request *request)
         return;
     }
     if (message_topic_of(request).len == 0) {
-        http_problem(request, 400, "name a topic, in the path or as ?topic=, or a filter as ?filter= (there # is %%23)");
+        http_problem(request, 400,
+                     "name a topic, in the path or as ?topic=, or a filter as ?filter= (there # is %%23)");
         return;
     }
     struct message *message = find(request);
@@ -120,8 +121,8 @@ struct list {
     struct timer_wheel *timers;
     struct retained *retained;
     struct retained_cursor cursor;
-    uint64_t left;      /* of the caller's limit */
-    char *line;         /* owned: lines that are being sent */
+    uint64_t left; /* of the caller's limit */
+    char *line;    /* owned: lines that are being sent */
     size_t line_len;
     size_t line_at;
     struct message *values[LIST_BATCH]; /* scratch */

@@ -38,7 +38,7 @@
 #define KILL_AGAIN_MS       1000u
 #define TICK_S              1.0
 #define MS_PER_S            1000.0
-#define WS_RX_BYTES         608u  /* each WebSocket keeps a buffer of this size: calls per frame against memory while idle */
+#define WS_RX_BYTES         608u /* each WebSocket keeps a buffer of this size: calls per frame against memory while idle */
 
 struct web {
     struct workers *workers;
@@ -47,9 +47,9 @@ struct web {
     atomic_bool is_ready;
     size_t descriptors;
     uint8_t secret[HTTP_SECRET_BYTES]; /* immutable */
-    uint64_t fingerprint;      /* of http.directory at the last look; owner: main thread */
-    unsigned count;            /* of workers that are initialised */
-    struct web_worker *worker; /* array */
+    uint64_t fingerprint;              /* of http.directory at the last look; owner: main thread */
+    unsigned count;                    /* of workers that are initialised */
+    struct web_worker *worker;         /* array */
 };
 
 /* Of a connection that waits for its peer to have read the last answer. */
@@ -616,8 +616,7 @@ struct web *web_new(const struct config *config, struct workers *workers)
     web->descriptors = choose_descriptors(config);
     web->worker = calloc(workers->count, sizeof(*web->worker));
     atomic_init(&web->settings, settings);
-    if (web->worker == NULL ||
-        getrandom(web->secret, sizeof(web->secret), 0) != (ssize_t)sizeof(web->secret)) {
+    if (web->worker == NULL || getrandom(web->secret, sizeof(web->secret), 0) != (ssize_t)sizeof(web->secret)) {
         goto fail;
     }
     if (!lws_guard_open(on_refusal, on_close, web->descriptors)) {

@@ -33,7 +33,8 @@ static void open_cancel(struct access *access, struct access_request *request)
     (void)request;
 }
 
-static bool open_may_publish(struct access *access, const struct access_identity *identity, struct bytes topic, bool retain)
+static bool open_may_publish(struct access *access, const struct access_identity *identity, struct bytes topic,
+                             bool retain)
 {
     (void)access;
     (void)identity;
@@ -42,7 +43,8 @@ static bool open_may_publish(struct access *access, const struct access_identity
     return true;
 }
 
-static enum access_class open_classify(struct access *access, const struct access_identity *identity, struct bytes filter)
+static enum access_class open_classify(struct access *access, const struct access_identity *identity,
+                                       struct bytes filter)
 {
     (void)access;
     (void)identity;

@@ -7,6 +7,6 @@
 #include <stddef.h>
 
 /** The struct TYPE whose member MEMBER is at POINTER. */
-#define TG_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define TG_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

@@ -271,8 +271,7 @@ static bool write_line(const char *text, size_t len)
 }
 
 /** Make a line and write it. @return false if it was lost */
-static bool write_fields(enum log_level level, const char *event, const struct log_field *fields,
-                         size_t field_count)
+static bool write_fields(enum log_level level, const char *event, const struct log_field *fields, size_t field_count)
 {
     static _Thread_local struct line line;
     enum log_format format = (enum log_format)atomic_load_explicit(&current_format, memory_order_relaxed);
@@ -311,8 +310,8 @@ static bool site_take(struct log_site *site, uint32_t now_s)
             return false;
         else
             next = (uint32_t)seen == UINT32_MAX ? seen : seen + 1;
-    } while (!atomic_compare_exchange_weak_explicit(&site->window, &seen, next, memory_order_relaxed,
-                                                    memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&site->window, &seen, next, memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 

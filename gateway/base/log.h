@@ -38,9 +38,9 @@ enum log_format {
     LOG_FORMAT_JSON,
 };
 
-#define LOG_LINE_BYTES_MAX          4096u /* with the newline: what a pipe takes in one piece (PIPE_BUF) */
-#define LOG_FIELD_BYTES_MAX         256u  /* of a value, before escaping; what is longer is cut and its length told */
-#define LOG_LINES_PER_S_DEFAULT     100u
+#define LOG_LINE_BYTES_MAX      4096u /* with the newline: what a pipe takes in one piece (PIPE_BUF) */
+#define LOG_FIELD_BYTES_MAX     256u  /* of a value, before escaping; what is longer is cut and its length told */
+#define LOG_LINES_PER_S_DEFAULT 100u
 
 struct log_options {
     enum log_level level; /* this and the graver ones are written */
@@ -97,42 +97,38 @@ struct log_field {
 };
 
 /** LEN bytes at DATA, from anywhere; NULL if LEN is 0 is fine. */
-#define LOG_BYTES(name_, data_, len_)                                                              \
+#define LOG_BYTES(name_, data_, len_)                                                                                  \
     ((struct log_field){.name = (name_), .type = LOG_FIELD_BYTES, .len = (len_), .bytes = (data_)})
 
 /** A NUL-terminated string; NULL is shown as empty. */
 #define LOG_STR(name_, string_) log_field_string((name_), (string_))
 
 /** A signed number. */
-#define LOG_NUM(name_, value_)                                                                     \
-    ((struct log_field){.name = (name_), .type = LOG_FIELD_SIGNED, .i = (int64_t)(value_)})
+#define LOG_NUM(name_, value_) ((struct log_field){.name = (name_), .type = LOG_FIELD_SIGNED, .i = (int64_t)(value_)})
 
 /** An unsigned number: counts, sizes. */
-#define LOG_UNUM(name_, value_)                                                                    \
+#define LOG_UNUM(name_, value_)                                                                                        \
     ((struct log_field){.name = (name_), .type = LOG_FIELD_UNSIGNED, .u = (uint64_t)(value_)})
 
 /** An MQTT reason code or another byte that people know in hexadecimal: 0x8E in text, "0x8E" in JSON. */
-#define LOG_CODE(name_, value_)                                                                    \
-    ((struct log_field){.name = (name_), .type = LOG_FIELD_CODE, .u = (uint64_t)(value_)})
+#define LOG_CODE(name_, value_) ((struct log_field){.name = (name_), .type = LOG_FIELD_CODE, .u = (uint64_t)(value_)})
 
-#define LOG_BOOL(name_, value_)                                                                    \
-    ((struct log_field){.name = (name_), .type = LOG_FIELD_BOOL, .u = (value_) ? 1u : 0u})
+#define LOG_BOOL(name_, value_) ((struct log_field){.name = (name_), .type = LOG_FIELD_BOOL, .u = (value_) ? 1u : 0u})
 
 /** The system's text for an errno value, as field "error". */
-#define LOG_ERRNO(errnum_)                                                                         \
-    ((struct log_field){.name = "error", .type = LOG_FIELD_ERRNO, .i = (errnum_)})
+#define LOG_ERRNO(errnum_) ((struct log_field){.name = "error", .type = LOG_FIELD_ERRNO, .i = (errnum_)})
 
 /** What LOG_STR expands to. */
 struct log_field log_field_string(const char *name, const char *string);
 
 /** Private to the macros and log.c: one per place that logs. */
 struct log_site {
-    const char *event;              /* static text of the first field */
+    const char *event; /* static text of the first field */
     enum log_level level;
-    _Atomic uint64_t window;        /* second << 32 | lines written in it */
-    _Atomic uint64_t suppressed;    /* lines held back and not yet reported */
-    atomic_bool listed;             /* is on log.c's list of places that held lines back */
-    struct log_site *next;          /* of that list; written once */
+    _Atomic uint64_t window;     /* second << 32 | lines written in it */
+    _Atomic uint64_t suppressed; /* lines held back and not yet reported */
+    atomic_bool listed;          /* is on log.c's list of places that held lines back */
+    struct log_site *next;       /* of that list; written once */
 };
 
 /** Private to the macros: the least grave level that is written. */
@@ -151,14 +147,13 @@ static inline bool log_is_on(enum log_level level)
  * Log EVENT, a string literal, with any number of LOG_ fields. Fields are evaluated only if LEVEL is on; off, the
  * call costs one relaxed load.
  */
-#define log_event(level_, event_, ...)                                                             \
-    do {                                                                                           \
-        if (log_is_on(level_)) {                                                                   \
-            static struct log_site log_site_ = {.event = "" event_, .level = (level_)};            \
-            const struct log_field log_fields_[] = {                                               \
-                {.name = "event", .type = LOG_FIELD_EVENT}, ##__VA_ARGS__};                        \
-            log_write(&log_site_, log_fields_, sizeof(log_fields_) / sizeof(log_fields_[0]));      \
-        }                                                                                          \
+#define log_event(level_, event_, ...)                                                                                 \
+    do {                                                                                                               \
+        if (log_is_on(level_)) {                                                                                       \
+            static struct log_site log_site_ = {.event = "" event_, .level = (level_)};                                \
+            const struct log_field log_fields_[] = {{.name = "event", .type = LOG_FIELD_EVENT}, ##__VA_ARGS__};        \
+            log_write(&log_site_, log_fields_, sizeof(log_fields_) / sizeof(log_fields_[0]));                          \
+        }                                                                                                              \
     } while (0)
 
 #define log_error(...)   log_event(LOG_LEVEL_ERROR, __VA_ARGS__)

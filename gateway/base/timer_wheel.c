@@ -11,15 +11,15 @@
 
 #include <stdlib.h>
 
-#define LEVELS     8u
-#define SLOT_BITS  6u
-#define SLOTS      (1u << SLOT_BITS)
-#define SPAN_BITS  (LEVELS * SLOT_BITS)
+#define LEVELS    8u
+#define SLOT_BITS 6u
+#define SLOTS     (1u << SLOT_BITS)
+#define SPAN_BITS (LEVELS * SLOT_BITS)
 
 struct timer_wheel { /* owner: one thread */
     uint64_t now_ms;
-    uint64_t occupied[LEVELS];         /* bit s: slots[level][s] is not empty */
-    struct timer pending;              /* list heads: only next and prev are used */
+    uint64_t occupied[LEVELS]; /* bit s: slots[level][s] is not empty */
+    struct timer pending;      /* list heads: only next and prev are used */
     struct timer firing;
     struct timer slots[LEVELS][SLOTS];
 };

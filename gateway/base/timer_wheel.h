@@ -20,9 +20,9 @@ struct timer;
 typedef void (*timer_fire_fn)(struct timer *timer);
 
 struct timer {
-    struct timer *next;  /* NULL: not set */
+    struct timer *next; /* NULL: not set */
     struct timer *prev;
-    uint64_t due_ms;     /* monotonic */
+    uint64_t due_ms; /* monotonic */
     timer_fire_fn fire;
 };
 

@@ -9,8 +9,8 @@
 #include "gateway/base/hash.h"
 #include "gateway/broker/connection_state.h"
 
-#define ALIASES_OUT_MAX  64u /* ours are searched one by one */
-#define ALIAS_TOPIC_MIN  4u  /* a shorter topic costs no more than its alias */
+#define ALIASES_OUT_MAX 64u /* ours are searched one by one */
+#define ALIAS_TOPIC_MIN 4u  /* a shorter topic costs no more than its alias */
 
 struct aliases_in { /* owner: the place's thread */
     uint32_t count; /* topics[0 .. count) */

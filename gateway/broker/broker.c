@@ -81,8 +81,7 @@ struct broker *broker_new(const struct config *config, unsigned places, const st
     atomic_init(&broker->settings, settings);
     broker->directory = directory_new();
     broker->index = index_new(places, broker->hash_seed, NULL, NULL);
-    broker->retained =
-        retained_new(config->limits.retained_messages, config->limits.retained_bytes, broker->hash_seed);
+    broker->retained = retained_new(config->limits.retained_messages, config->limits.retained_bytes, broker->hash_seed);
     if (settings == NULL || broker->directory == NULL || broker->index == NULL || broker->retained == NULL) {
         broker_free(broker);
         return NULL;

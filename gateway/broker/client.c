@@ -23,12 +23,12 @@
 #include "protocol/disconnect.h"
 #include "protocol/reason.h"
 
-#define PARTIAL_BYTES_MIN       512u
-#define PROGRESS_BYTES          1024u /* of a large packet under way, which count as a sign of life */
-#define PARKED_MAX              1000u /* acknowledgements that wait for the store before we stop reading */
-#define LARGE_PACKET_BYTES      4096u /* whose sender is paused while memory is short */
-#define MEMORY_CHECK_MS         100u
-#define PEER_TEXT_BYTES         128u
+#define PARTIAL_BYTES_MIN  512u
+#define PROGRESS_BYTES     1024u /* of a large packet under way, which count as a sign of life */
+#define PARKED_MAX         1000u /* acknowledgements that wait for the store before we stop reading */
+#define LARGE_PACKET_BYTES 4096u /* whose sender is paused while memory is short */
+#define MEMORY_CHECK_MS    100u
+#define PEER_TEXT_BYTES    128u
 
 static void on_connect_deadline(struct timer *timer);
 static void on_keep_alive(struct timer *timer);
@@ -50,8 +50,7 @@ struct client *client_new(struct place *place, const struct client_transport *op
     place->clients = client;
     STATS_ADD(&place->stats, connections_opened, 1);
     timer_init(&client->timer, on_connect_deadline);
-    timer_wheel_set(place->wheel, &client->timer,
-                    place->now_ms + place->settings->limits.connect_timeout_ms);
+    timer_wheel_set(place->wheel, &client->timer, place->now_ms + place->settings->limits.connect_timeout_ms);
     if (place->draining) {
         client_end_quietly(client, false, REASON_SERVER_SHUTTING_DOWN, "server is shutting down");
     }
@@ -449,9 +448,9 @@ static size_t packet_begin(struct client *client, const uint8_t *buf, size_t len
     }
     size_t total = (size_t)header_len + header->body_len;
     if (total > packet_bytes_max(client)) {
-        client_close(client, REASON_PACKET_TOO_LARGE, client->state == CLIENT_CONNECTED
-                                                          ? "packet exceeds the Maximum Packet Size"
-                                                          : "packet before CONNACK is too large");
+        client_close(client, REASON_PACKET_TOO_LARGE,
+                     client->state == CLIENT_CONNECTED ? "packet exceeds the Maximum Packet Size"
+                                                       : "packet before CONNACK is too large");
         return 0;
     }
     return total;

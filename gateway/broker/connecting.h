@@ -29,23 +29,23 @@ struct auth_method {
 struct connecting { /* owner: the client's place */
     struct access_request access;
     struct client *client;
-    struct acquire *acquire;  /* not NULL: the session is on its way */
-    bool access_asked;        /* the provider owes an answer */
+    struct acquire *acquire; /* not NULL: the session is on its way */
+    bool access_asked;       /* the provider owes an answer */
     bool is_re_authentication;
     bool session_present;
-    bool expiry_changed;      /* the Session Expiry Interval in force is not what was asked for */
+    bool expiry_changed; /* the Session Expiry Interval in force is not what was asked for */
     bool keep_alive_changed;
     bool wants_response_information;
-    bool keeps_qos0;          /* see struct local_options */
-    uint32_t queue_max;       /* the same */
-    size_t queue_bytes_max;   /* the same */
+    bool keeps_qos0;                  /* see struct local_options */
+    uint32_t queue_max;               /* the same */
+    size_t queue_bytes_max;           /* the same */
     struct access_identity *identity; /* owned: whose session it will be, if that is known beforehand */
-    uint8_t *auth_data;       /* owned: data of the client's last AUTH */
-    uint8_t *final_data;      /* owned: the server's last authentication data, for CONNACK */
+    uint8_t *auth_data;               /* owned: data of the client's last AUTH */
+    uint8_t *final_data;              /* owned: the server's last authentication data, for CONNACK */
     size_t final_data_len;
     char assigned_id[ASSIGNED_ID_BYTES]; /* empty: the client brought its own id */
-    struct connect connect;   /* points into bytes; undefined in a re-authentication */
-    uint8_t *scratch;         /* behind the packet in bytes, as long as it */
+    struct connect connect;              /* points into bytes; undefined in a re-authentication */
+    uint8_t *scratch;                    /* behind the packet in bytes, as long as it */
     uint8_t bytes[];
 };
 

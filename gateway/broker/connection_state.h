@@ -32,7 +32,7 @@ enum client_state {
     CLIENT_AUTHENTICATING, /* waits for the client's AUTH */
     CLIENT_CONNECTING,     /* CONNECT is being decided; what comes meanwhile is kept */
     CLIENT_CONNECTED,
-    CLIENT_CLOSING,        /* to be closed at the end of the turn, or waits for client_gone() */
+    CLIENT_CLOSING, /* to be closed at the end of the turn, or waits for client_gone() */
 };
 
 /** Why we do not read from a client: bits. Its keep alive stands still as long as any is set. */
@@ -49,44 +49,44 @@ struct client { /* owner: the place's thread */
     struct place *place;
     const struct client_transport *ops;
     void *transport;
-    struct session *session;       /* NULL before CONNACK and while closing */
-    struct client *prev;           /* all connections of the place */
+    struct session *session; /* NULL before CONNACK and while closing */
+    struct client *prev;     /* all connections of the place */
     struct client *next;
     struct client *dirty_next;
     struct outq out;
-    uint8_t *partial;              /* a cut packet, or while connecting what came behind CONNECT; owned */
+    uint8_t *partial; /* a cut packet, or while connecting what came behind CONNECT; owned */
     uint32_t partial_len;
     uint32_t partial_capacity;
-    struct timer timer;            /* until CONNECTED: connect deadline; then: keep alive */
-    struct connecting *connecting; /* owned; from CONNECT to CONNACK, and during re-authentication */
+    struct timer timer;              /* until CONNECTED: connect deadline; then: keep alive */
+    struct connecting *connecting;   /* owned; from CONNECT to CONNACK, and during re-authentication */
     struct auth_method *auth_method; /* owned; NULL: CONNECT named none */
     struct aliases_in *aliases_in;
     struct aliases_out *aliases_out;
-    struct parked_ack *parked;     /* oldest first */
+    struct parked_ack *parked; /* oldest first */
     struct parked_ack *parked_last;
-    struct client *parked_next;    /* in the place's list of clients that have something parked */
-    struct client **parked_at;     /* what points to this one there; NULL: it is not in the list */
+    struct client *parked_next; /* in the place's list of clients that have something parked */
+    struct client **parked_at;  /* what points to this one there; NULL: it is not in the list */
     uint32_t parked_count;
-    uint32_t heard_ms;             /* low 32 bits of the time when the last packet was complete */
-    uint32_t max_packet;           /* the client's Maximum Packet Size; 0: none */
-    uint32_t packet_bytes;         /* the Maximum Packet Size we announced */
-    uint16_t unanswered;           /* QoS > 0 messages of this connection without PUBACK, PUBCOMP or a PUBREC that refuses */
-    uint16_t window;               /* what we may have unacknowledged: min(Receive Maximum, inflight_messages) */
-    uint16_t receive_maximum;      /* what we announced */
-    uint16_t keep_alive_s;         /* in force; 0: off */
-    uint16_t topic_alias_max;      /* what we announced */
-    uint8_t state;                 /* enum client_state */
-    uint8_t version;               /* enum mqtt_version; 0: not known */
-    uint8_t paused;                /* enum client_pause bits */
-    uint8_t qos_max;               /* what we announced */
-    bool retain_available;         /* the same */
+    uint32_t heard_ms;        /* low 32 bits of the time when the last packet was complete */
+    uint32_t max_packet;      /* the client's Maximum Packet Size; 0: none */
+    uint32_t packet_bytes;    /* the Maximum Packet Size we announced */
+    uint16_t unanswered;      /* QoS > 0 messages of this connection without PUBACK, PUBCOMP or a PUBREC that refuses */
+    uint16_t window;          /* what we may have unacknowledged: min(Receive Maximum, inflight_messages) */
+    uint16_t receive_maximum; /* what we announced */
+    uint16_t keep_alive_s;    /* in force; 0: off */
+    uint16_t topic_alias_max; /* what we announced */
+    uint8_t state;            /* enum client_state */
+    uint8_t version;          /* enum mqtt_version; 0: not known */
+    uint8_t paused;           /* enum client_pause bits */
+    uint8_t qos_max;          /* what we announced */
+    bool retain_available;    /* the same */
     bool is_dirty;
-    bool blocked;                  /* the transport takes no more */
-    bool close_asked;              /* ops->close was called */
-    bool is_local;                 /* its transport is a struct local: messages are handed over, not encoded */
-    bool is_gateway;               /* see struct local_options */
-    bool doomed;                   /* out of memory: to be closed at the end of the turn */
-    bool problem_information;      /* Request Problem Information is not 0 */
+    bool blocked;             /* the transport takes no more */
+    bool close_asked;         /* ops->close was called */
+    bool is_local;            /* its transport is a struct local: messages are handed over, not encoded */
+    bool is_gateway;          /* see struct local_options */
+    bool doomed;              /* out of memory: to be closed at the end of the turn */
+    bool problem_information; /* Request Problem Information is not 0 */
     bool re_authenticating;
 };
 

@@ -56,33 +56,33 @@ struct place { /* owner: its thread, but for mailbox and stats */
     struct outq_pool *pool;
     struct timer_wheel *wheel;
     struct route_cache *cache;
-    struct gather *gather;         /* scratch of deliver.c */
-    struct link_table groups;      /* shared groups with members here, by number */
-    struct client *dirty;          /* has output to be flushed; linked by dirty_next */
-    struct client *clients;        /* all connections; linked by next and prev */
-    struct client *parked;         /* clients with parked acknowledgements; linked by parked_next */
+    struct gather *gather;             /* scratch of deliver.c */
+    struct link_table groups;          /* shared groups with members here, by number */
+    struct client *dirty;              /* has output to be flushed; linked by dirty_next */
+    struct client *clients;            /* all connections; linked by next and prev */
+    struct client *parked;             /* clients with parked acknowledgements; linked by parked_next */
     TAILQ_HEAD(, retained_walk) walks; /* those that can go on now, next first */
-    struct place_wait *waits;      /* oldest first */
+    struct place_wait *waits;          /* oldest first */
     struct place_wait *last_wait;
     struct batch *batches[INDEX_PLACES_MAX]; /* publications for other places, not posted yet */
     struct batch *spare_batches;
     uint32_t spare_batch_count;
-    uint64_t batches_open;         /* bit p: batches[p] is there */
-    uint64_t publication_number;   /* of the last publication that went to another place */
-    uint64_t congested;            /* bit p: clients here are paused until place p's mailbox has drained */
-    uint64_t access_generation;    /* of the rules that the subscriptions here were classed by, or are being classed by */
-    size_t classed_shards;         /* how far that has come in the directory */
-    struct timer sys_timer;        /* place 0: next $SYS update */
-    struct timer sweep_timer;      /* place 0: next look for expired retained values */
-    struct session **full;         /* whose queue is full, policy `refuse`; owned, heap */
+    uint64_t batches_open;       /* bit p: batches[p] is there */
+    uint64_t publication_number; /* of the last publication that went to another place */
+    uint64_t congested;          /* bit p: clients here are paused until place p's mailbox has drained */
+    uint64_t access_generation;  /* of the rules that the subscriptions here were classed by, or are being classed by */
+    size_t classed_shards;       /* how far that has come in the directory */
+    struct timer sys_timer;      /* place 0: next $SYS update */
+    struct timer sweep_timer;    /* place 0: next look for expired retained values */
+    struct session **full;       /* whose queue is full, policy `refuse`; owned, heap */
     uint32_t full_count;
     uint32_t full_capacity;
-    struct timer full_timer;       /* set while there may be one */
-    struct timer memory_timer;     /* set while clients here are paused for lack of memory */
-    struct sys *sys;               /* place 0 */
+    struct timer full_timer;   /* set while there may be one */
+    struct timer memory_timer; /* set while clients here are paused for lack of memory */
+    struct sys *sys;           /* place 0 */
     unsigned index;
     bool draining;
-    bool memory_short; /* some client here is paused for lack of memory */
+    bool memory_short;        /* some client here is paused for lack of memory */
     _Atomic bool store_moved; /* any thread sets it, the place's thread looks at its parked acknowledgements */
 
     struct mailbox mailbox __attribute__((aligned(64)));

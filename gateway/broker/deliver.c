@@ -16,9 +16,9 @@
 #include "gateway/broker/subscription.h"
 #include "protocol/publish.h"
 
-#define FAN_OUT_MIN          4u    /* receivers from which on bytes are shared */
-#define SHARE_PAYLOAD_BYTES  2048u /* payload from which on it is shared though the heads differ */
-#define IDS_BYTES_MAX        1024u /* of encoded Subscription Identifiers in one PUBLISH */
+#define FAN_OUT_MIN         4u    /* receivers from which on bytes are shared */
+#define SHARE_PAYLOAD_BYTES 2048u /* payload from which on it is shared though the heads differ */
+#define IDS_BYTES_MAX       1024u /* of encoded Subscription Identifiers in one PUBLISH */
 
 /* One message for one session: what all its matching subscriptions make of it. */
 struct delivery {
@@ -38,7 +38,7 @@ struct publish_parts {
     const struct outq_shared *shared_payload; /* NULL: copy it */
     const uint32_t *ids;                      /* Subscription Identifiers */
     uint32_t id_count;
-    uint64_t seq;                             /* of the session, for QoS > 0 */
+    uint64_t seq; /* of the session, for QoS > 0 */
     uint8_t published_qos;
 };
 
@@ -92,8 +92,7 @@ static enum deliver_result write_encoded(struct client *client, struct publish_p
 }
 
 /* With identifiers; what of them does not fit is left out: a client has few subscriptions that overlap. */
-static __attribute__((noinline)) enum deliver_result write_with_ids(struct client *client,
-                                                                    struct publish_parts *parts)
+static __attribute__((noinline)) enum deliver_result write_with_ids(struct client *client, struct publish_parts *parts)
 {
     uint8_t buf[IDS_BYTES_MAX];
     size_t len = 0;
@@ -169,7 +168,7 @@ enum deliver_result deliver_send(struct client *client, const struct outgoing_en
     set_ids(&parts, entry);
     if (message->expires_ms != MESSAGE_NEVER_EXPIRES) {
         uint32_t remaining_s = publication_remaining_s(message->expires_ms, client->place->now_ms);
-        parts.head.has_message_expiry = true; /* [MQTT-3.3.2-6] */
+        parts.head.has_message_expiry = true;                                     /* [MQTT-3.3.2-6] */
         parts.head.message_expiry_interval_s = remaining_s > 0 ? remaining_s : 1; /* repeated: it had begun in time */
     }
     return write_publish(client, &parts);
@@ -303,8 +302,7 @@ static bool send_now(struct place *place, struct publication *publication, struc
     return true;
 }
 
-static void deliver_queued(struct place *place, struct publication *publication, const struct delivery *d,
-                           uint8_t qos)
+static void deliver_queued(struct place *place, struct publication *publication, const struct delivery *d, uint8_t qos)
 {
     struct session *session = d->session;
     struct client *client = session->client;
@@ -352,8 +350,7 @@ bool deliver_is_wanted(struct place *place, const struct publication *publicatio
     if (publication->version != 0 && publication->version <= subscription->retained_stamp) {
         return false; /* it comes, or came, by the walk */
     }
-    if (session->handover != NULL &&
-        !handover_accepts(session->handover, publication->origin, publication->number)) {
+    if (session->handover != NULL && !handover_accepts(session->handover, publication->origin, publication->number)) {
         return false; /* the place that SESSION moves to has it */
     }
     if (subscription->reads_some) {
@@ -515,11 +512,8 @@ static void deliver_gathered(struct place *place, struct publication *publicatio
         for (uint32_t at = g->first_id; at != UINT32_MAX; at = gather->ids[at].next) {
             gather->flat_ids[id_count++] = gather->ids[at].id;
         }
-        struct delivery d = {.session = g->session,
-                             .ids = gather->flat_ids,
-                             .id_count = id_count,
-                             .qos = g->qos,
-                             .retain = g->retain};
+        struct delivery d = {
+            .session = g->session, .ids = gather->flat_ids, .id_count = id_count, .qos = g->qos, .retain = g->retain};
         deliver(place, publication, &d);
     }
 }

@@ -12,9 +12,9 @@
 #include "gateway/broker/session.h"
 #include "protocol/reason.h"
 
-#define SHARDS       64u
-#define BUCKETS_MIN  16u
-#define SLICES       (DIRECTORY_PARTS / SHARDS) /* of a shard: by the lowest bits of a hash, which choose the bucket */
+#define SHARDS      64u
+#define BUCKETS_MIN 16u
+#define SLICES      (DIRECTORY_PARTS / SHARDS) /* of a shard: by the lowest bits of a hash, which choose the bucket */
 
 _Static_assert(SLICES == BUCKETS_MIN, "a slice is a number of whole buckets, however many there are");
 
@@ -234,8 +234,7 @@ static void on_unavailable(struct place *place, struct mail *mail)
 
 void acquire_refuse(struct place *from, struct acquire *acquire, uint8_t reason_code)
 {
-    acquire->mail = (struct mail){
-        .receive = reason_code == REASON_SESSION_TAKEN_OVER ? on_superseded : on_unavailable};
+    acquire->mail = (struct mail){.receive = reason_code == REASON_SESSION_TAKEN_OVER ? on_superseded : on_unavailable};
     mail_post(from, acquire->place->index, &acquire->mail);
 }
 
@@ -262,7 +261,7 @@ static struct session *prepare_here(struct place *place, struct session *session
 enum found {
     FOUND_NOTHING, /* a new session was made */
     FOUND_HERE,
-    FOUND_BUSY,    /* a move is under way, the acquisition waits */
+    FOUND_BUSY, /* a move is under way, the acquisition waits */
     FOUND_ELSEWHERE,
     FOUND_NO_MEMORY,
 };

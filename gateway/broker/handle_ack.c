@@ -59,7 +59,7 @@ static void on_pubrec(struct client *client, const struct ack *ack)
         return;
     }
     outgoing_unmark(outgoing, entry); /* if it was still to be repeated, it need not be */
-    message_unref(entry->message); /* [MQTT-4.3.3-6] from here on only the id counts */
+    message_unref(entry->message);    /* [MQTT-4.3.3-6] from here on only the id counts */
     entry->message = NULL;
     entry->state = OUTGOING_RELEASED;
     struct store_ticket ticket = submit(client, STORE_QOS2_SENT, entry->seq, ack->packet_id);

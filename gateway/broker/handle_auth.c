@@ -11,8 +11,7 @@
 void auth_send(struct client *client, uint8_t reason_code, struct bytes data)
 {
     struct disconnect auth = {.reason_code = reason_code};
-    auth.properties.authentication_method =
-        (struct bytes){client->auth_method->name, client->auth_method->len};
+    auth.properties.authentication_method = (struct bytes){client->auth_method->name, client->auth_method->len};
     properties_set(&auth.properties, PROPERTY_AUTHENTICATION_METHOD);
     if (data.data != NULL) {
         auth.properties.authentication_data = data;
@@ -24,8 +23,8 @@ void auth_send(struct client *client, uint8_t reason_code, struct bytes data)
         client_doom(client);
         return;
     }
-    size_t len = disconnect_encode(room, cap, PACKET_AUTH, &auth, (struct bytes){NULL, 0}, client->max_packet,
-                                   MQTT_5_0);
+    size_t len =
+        disconnect_encode(room, cap, PACKET_AUTH, &auth, (struct bytes){NULL, 0}, client->max_packet, MQTT_5_0);
     if (client->max_packet > 0 && len > client->max_packet) {
         len = 0;
     }

@@ -165,8 +165,7 @@ static bool negotiate(struct client *client)
     connecting->wants_response_information =
         has(c, PROPERTY_REQUEST_RESPONSE_INFORMATION) && c->properties.request_response_information == 1;
     uint16_t alias_max = has(c, PROPERTY_TOPIC_ALIAS_MAXIMUM) ? c->properties.topic_alias_maximum : 0;
-    return alias_out_init(client,
-                          alias_max < limits->topic_alias_out_max ? alias_max : limits->topic_alias_out_max);
+    return alias_out_init(client, alias_max < limits->topic_alias_out_max ? alias_max : limits->topic_alias_out_max);
 }
 
 /* --- access ------------------------------------------------------------------------------------------------------------ */
@@ -348,8 +347,7 @@ void handle_connect(struct client *client, struct bytes body)
     connecting_ask(client);
 }
 
-bool connecting_open_local(struct client *client, const struct local_options *options,
-                           struct access_identity *identity)
+bool connecting_open_local(struct client *client, const struct local_options *options, struct access_identity *identity)
 {
     struct connecting *connecting = calloc(1, sizeof(*connecting) + options->client_id.len);
     if (connecting == NULL || (options->client_id.len == 0 && !assign_id(connecting))) {
@@ -388,8 +386,7 @@ static void acquire_session(struct client *client)
     struct connecting *connecting = client->connecting;
     struct acquire *pending = NULL;
     client->state = CLIENT_CONNECTING;
-    directory_acquire(client->place, client, connecting->access.client_id, connecting->connect.clean_start,
-                      &pending);
+    directory_acquire(client->place, client, connecting->access.client_id, connecting->connect.clean_start, &pending);
     if (pending != NULL) {
         connecting->acquire = pending;
         client_set_paused(client, CLIENT_PAUSE_CONNECTING, true);
@@ -457,8 +454,7 @@ static bool set_will(struct connecting *connecting, struct session *session)
     }
     const struct properties *p = &c->will_properties;
     if (c->version == MQTT_5_0) {
-        session->will->delay_s =
-            properties_has(p, PROPERTY_WILL_DELAY_INTERVAL) ? p->will_delay_interval_s : 0;
+        session->will->delay_s = properties_has(p, PROPERTY_WILL_DELAY_INTERVAL) ? p->will_delay_interval_s : 0;
         session->will->has_expiry = properties_has(p, PROPERTY_MESSAGE_EXPIRY_INTERVAL);
         session->will->expiry_interval_s = session->will->has_expiry ? p->message_expiry_interval_s : 0;
     }

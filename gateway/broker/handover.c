@@ -48,18 +48,18 @@ struct handover { /* whoever has received its mail last: A or B; the lists of wh
     struct acquire *acquire;
     struct moved_subscription *moved; /* owned */
     uint32_t moved_count;
-    bool present;              /* there is state to be resumed */
+    bool present; /* there is state to be resumed */
     bool will_delayed;
-    uint64_t expires_ms;       /* monotonic: when the session ends if nobody comes; UINT64_MAX: never */
+    uint64_t expires_ms;         /* monotonic: when the session ends if nobody comes; UINT64_MAX: never */
     struct subscription_set set; /* B's */
-    struct held *held;         /* B's; oldest first */
+    struct held *held;           /* B's; oldest first */
     struct held *held_last;
     size_t held_bytes;
     uint32_t held_count;
-    bool held_dropped;         /* something did not fit */
-    unsigned echoes_left;      /* A's */
+    bool held_dropped;                  /* something did not fit */
+    unsigned echoes_left;               /* A's */
     uint64_t cutoffs[INDEX_PLACES_MAX]; /* A's, then B's: last publish number of each place that is A's */
-    struct barrier barriers[]; /* one a place */
+    struct barrier barriers[];          /* one a place */
 };
 
 struct handover *handover_new(struct session *session, struct place *from, struct place *to, struct acquire *acquire)

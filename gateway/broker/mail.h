@@ -31,9 +31,9 @@ struct mail {          /* the sender's until posted, then the receiving place's 
 
 struct mailbox { /* any thread posts, the place's thread takes */
     _Atomic(struct mail *) newest;
-    _Atomic size_t charged;        /* bytes posted and not yet received */
-    _Atomic uint64_t waiting;      /* bit p: place p has paused clients until this mailbox has drained */
-    struct mail *taken;            /* oldest first; owner: the place's thread */
+    _Atomic size_t charged;   /* bytes posted and not yet received */
+    _Atomic uint64_t waiting; /* bit p: place p has paused clients until this mailbox has drained */
+    struct mail *taken;       /* oldest first; owner: the place's thread */
 };
 
 /**

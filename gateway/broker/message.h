@@ -23,12 +23,12 @@ struct message { /* immutable after publish, but for refs; any thread */
     uint32_t payload_len;
     uint32_t properties_len; /* encoded entries that travel on, see properties_forwarded() */
     uint16_t topic_len;
-    uint8_t qos;             /* as published */
-    bool retain;             /* as published */
-    uint64_t expires_ms;     /* monotonic; MESSAGE_NEVER_EXPIRES */
-    uint64_t publisher;      /* keyed hash of the publisher's client id, for No Local; 0: the broker itself */
-    uint64_t version;        /* retained version, 0 for a message that is not retained */
-    uint64_t stored_ms;      /* wall clock of the publish, ms since the epoch */
+    uint8_t qos;         /* as published */
+    bool retain;         /* as published */
+    uint64_t expires_ms; /* monotonic; MESSAGE_NEVER_EXPIRES */
+    uint64_t publisher;  /* keyed hash of the publisher's client id, for No Local; 0: the broker itself */
+    uint64_t version;    /* retained version, 0 for a message that is not retained */
+    uint64_t stored_ms;  /* wall clock of the publish, ms since the epoch */
     uint8_t bytes[];
 };
 

@@ -20,10 +20,10 @@ struct message;
 struct subscription;
 
 enum outgoing_state {
-    OUTGOING_QUEUED,   /* not sent on any connection */
-    OUTGOING_RESEND,   /* PUBLISH was sent on an earlier connection: to be repeated with DUP */
-    OUTGOING_SENT,     /* PUBLISH sent, waits for PUBACK or PUBREC */
-    OUTGOING_RELEASED, /* PUBREC came; PUBREL sent, or waits for its ticket; then waits for PUBCOMP */
+    OUTGOING_QUEUED,    /* not sent on any connection */
+    OUTGOING_RESEND,    /* PUBLISH was sent on an earlier connection: to be repeated with DUP */
+    OUTGOING_SENT,      /* PUBLISH sent, waits for PUBACK or PUBREC */
+    OUTGOING_RELEASED,  /* PUBREC came; PUBREL sent, or waits for its ticket; then waits for PUBCOMP */
     OUTGOING_RERELEASE, /* PUBREL was due or sent on an earlier connection: to be repeated */
 };
 
@@ -33,14 +33,14 @@ struct outgoing_ids {
     uint32_t ids[];
 };
 
-struct outgoing_entry { /* owner: the session's place */
-    struct message *message;      /* holds a reference; NULL once PUBREC came */
+struct outgoing_entry {      /* owner: the session's place */
+    struct message *message; /* holds a reference; NULL once PUBREC came */
     uint64_t seq;
-    struct subscription *shared;  /* the shared subscription it came by; NULL: none, or unsubscribed since */
-    struct outgoing_ids *more;    /* owned; NULL: subscription_id is all */
-    uint32_t subscription_id;     /* 0: none */
+    struct subscription *shared; /* the shared subscription it came by; NULL: none, or unsubscribed since */
+    struct outgoing_ids *more;   /* owned; NULL: subscription_id is all */
+    uint32_t subscription_id;    /* 0: none */
     uint8_t state;
-    uint8_t qos;                  /* effective: 0..2 */
+    uint8_t qos; /* effective: 0..2 */
     bool retain;
 };
 
@@ -51,7 +51,7 @@ struct outgoing_ring {
     uint32_t count;
 };
 
-struct outgoing { /* owner: the session's place */
+struct outgoing {                /* owner: the session's place */
     struct outgoing_ring window; /* ascending seq */
     struct outgoing_ring queue;  /* ascending seq, all above the window's */
     uint64_t next_seq;           /* of the next message queued */

@@ -8,13 +8,13 @@
 
 #include "gateway/base/assert.h"
 
-#define OUTQ_BLOCK_BYTES        ((size_t)64 * 1024)
-#define OUTQ_SPARE_BLOCKS       32u
-#define OUTQ_SPARE_CHUNKS       4096u
-#define OUTQ_CHUNK_SEGMENTS     10u
-#define OUTQ_PRIVATE_BYTES_MIN  4096u
+#define OUTQ_BLOCK_BYTES       ((size_t)64 * 1024)
+#define OUTQ_SPARE_BLOCKS      32u
+#define OUTQ_SPARE_CHUNKS      4096u
+#define OUTQ_CHUNK_SEGMENTS    10u
+#define OUTQ_PRIVATE_BYTES_MIN 4096u
 
-struct outq_block { /* owner: the place's thread */
+struct outq_block {          /* owner: the place's thread */
     struct outq_block *next; /* in the pool's list of spares */
     uint32_t refs;           /* segments, outq_shared, and one of the pool while it is current */
     bool is_private;
@@ -36,7 +36,7 @@ struct outq_chunk { /* owner: the place's thread */
     struct segment segments[OUTQ_CHUNK_SEGMENTS];
 };
 
-struct outq_pool { /* owner: the place's thread */
+struct outq_pool {              /* owner: the place's thread */
     struct outq_block *current; /* NULL until needed */
     struct outq_block *spare_blocks;
     struct outq_chunk *spare_chunks;
@@ -406,8 +406,8 @@ void outq_settle(struct outq_pool *pool, struct outq *queue)
     }
     /* It moves to the end of the last private block, if that has room. */
     struct outq_block *block = rest.block_before;
-    bool extends = block != NULL && rest.end_before == block->data + block->used &&
-                   block->capacity - block->used >= rest.len;
+    bool extends =
+        block != NULL && rest.end_before == block->data + block->used && block->capacity - block->used >= rest.len;
     if (!extends) {
         size_t capacity = rest.len > queue->len / 2 ? rest.len * 2 : queue->len;
         block = block_new(capacity > OUTQ_PRIVATE_BYTES_MIN ? capacity : OUTQ_PRIVATE_BYTES_MIN, true);
@@ -418,7 +418,8 @@ void outq_settle(struct outq_pool *pool, struct outq *queue)
     uint8_t *start = block->data + block->used;
     struct moved moved = move_shared(pool, queue, block);
     if (!extends) {
-        moved.chunk->segments[moved.at] = (struct segment){block, start, rest.len}; /* which has the block's first reference */
+        moved.chunk->segments[moved.at] =
+            (struct segment){block, start, rest.len}; /* which has the block's first reference */
         moved.chunk->end = moved.at + 1;
         return;
     }

@@ -32,7 +32,7 @@ struct outq_chunk;
 struct outq {
     struct outq_chunk *head; /* NULL: empty */
     struct outq_chunk *tail;
-    size_t len;              /* bytes waiting */
+    size_t len; /* bytes waiting */
 };
 
 /** A run of bytes in a block that holds a reference to it, to be appended to many queues. */

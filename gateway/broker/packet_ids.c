@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 
-#define PIECES         64u
-#define PIECE_BITS     1024u
-#define PIECE_WORDS    (PIECE_BITS / 64u)
+#define PIECES      64u
+#define PIECE_BITS  1024u
+#define PIECE_WORDS (PIECE_BITS / 64u)
 
 struct piece {
     uint32_t count;

@@ -239,7 +239,8 @@ bool place_end_turn(struct place *place)
     route_flush(place);
     flush_clients(place);
     route_flush(place); /* a connection that ended may have left a will */
-    return more || place->dirty != NULL || !TAILQ_EMPTY(&place->walks); /* what has ended a turn may have begun something */
+    return more || place->dirty != NULL ||
+           !TAILQ_EMPTY(&place->walks); /* what has ended a turn may have begun something */
 }
 
 uint64_t place_next_ms(const struct place *place)

@@ -20,14 +20,14 @@ struct publication;
 struct retained;
 
 struct place_publication { /* all of it borrowed for the call */
-    struct bytes topic;      /* checked: any bytes will do */
+    struct bytes topic;    /* checked: any bytes will do */
     struct bytes payload;
     struct bytes properties; /* encoded entries that travel on, valid */
     bool has_expiry;
     uint32_t expiry_s;
     uint8_t qos;
     bool retain;
-    bool is_utf8;            /* Payload Format Indicator 1 is among the properties */
+    bool is_utf8;                           /* Payload Format Indicator 1 is among the properties */
     const struct access_identity *identity; /* NULL if access allows all */
 };
 

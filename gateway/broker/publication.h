@@ -22,19 +22,19 @@ enum { PUBLICATION_ENCODINGS = 4 }; /* 5.0 or 3.x, RETAIN or not */
 struct publication {
     struct bytes topic;
     struct bytes payload;
-    struct bytes properties;  /* encoded entries that travel on */
-    uint64_t expires_ms;      /* MESSAGE_NEVER_EXPIRES */
-    uint64_t publisher;       /* keyed hash of the client id, for No Local; 0: the broker itself */
-    uint64_t version;         /* retained version; 0: not retained */
-    uint64_t number;          /* counts per origin */
-    uint64_t interest;        /* set by route_publish(): places that get it */
-    uint64_t durable;         /* set by route_publish(): places with durable interest */
-    unsigned origin;          /* place whose thread routed it first */
+    struct bytes properties; /* encoded entries that travel on */
+    uint64_t expires_ms;     /* MESSAGE_NEVER_EXPIRES */
+    uint64_t publisher;      /* keyed hash of the client id, for No Local; 0: the broker itself */
+    uint64_t version;        /* retained version; 0: not retained */
+    uint64_t number;         /* counts per origin */
+    uint64_t interest;       /* set by route_publish(): places that get it */
+    uint64_t durable;        /* set by route_publish(): places with durable interest */
+    unsigned origin;         /* place whose thread routed it first */
     uint8_t qos;
     bool retain;
-    bool is_fan_out;          /* many receivers here: encode once, let them share the bytes */
-    struct message *message;  /* NULL until needed; one reference of the publication's own */
-    uint8_t encoded;          /* bit n: encodings[n] is made */
+    bool is_fan_out;         /* many receivers here: encode once, let them share the bytes */
+    struct message *message; /* NULL until needed; one reference of the publication's own */
+    uint8_t encoded;         /* bit n: encodings[n] is made */
     struct outq_shared encodings[PUBLICATION_ENCODINGS];
     struct outq_shared shared_payload; /* block NULL: not made */
 };

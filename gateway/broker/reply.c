@@ -58,8 +58,7 @@ static void send_ack(struct client *client, enum packet_type type, uint16_t pack
         client_doom(client);
         return;
     }
-    size_t len =
-        ack_encode(room, cap, type, packet_id, reason_code, reason, client->max_packet, client->version);
+    size_t len = ack_encode(room, cap, type, packet_id, reason_code, reason, client->max_packet, client->version);
     if (client->max_packet > 0 && len > client->max_packet) {
         len = 0; /* [MQTT-3.1.2-24] */
     }
@@ -77,8 +76,7 @@ static void send_suback(struct client *client, enum packet_type type, uint16_t p
         client_doom(client);
         return;
     }
-    size_t len =
-        suback_encode(room, cap, type, packet_id, codes, reason, client->max_packet, client->version);
+    size_t len = suback_encode(room, cap, type, packet_id, codes, reason, client->max_packet, client->version);
     if (client->max_packet > 0 && len > client->max_packet) {
         len = 0; /* [MQTT-3.1.2-24] */
     }
@@ -89,8 +87,7 @@ static void send_suback(struct client *client, enum packet_type type, uint16_t p
 /* True if what waits for TICKET may be sent now. */
 static bool may_send(const struct client *client, struct store_ticket ticket)
 {
-    return client->parked == NULL &&
-           (ticket.number == 0 || store_is_done(client->place->broker->store, ticket));
+    return client->parked == NULL && (ticket.number == 0 || store_is_done(client->place->broker->store, ticket));
 }
 
 /* Clients that have something parked are in their place's list. */

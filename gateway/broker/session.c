@@ -53,8 +53,7 @@ struct session *session_new(struct place *place, struct bytes client_id, uint64_
 static void note_finished(struct place *place, const struct session *session, const struct outgoing_entry *entry)
 {
     if (entry->qos > 0 && session_is_durable(session)) {
-        struct store_operation operation = {
-            .kind = STORE_FINISHED, .session = session->hash, .seq = entry->seq};
+        struct store_operation operation = {.kind = STORE_FINISHED, .session = session->hash, .seq = entry->seq};
         (void)store_submit(place->broker->store, &operation);
     }
 }
@@ -170,8 +169,7 @@ static bool output_has_room(const struct client *client)
 static bool window_has_room(const struct session *session, uint64_t seq)
 {
     const struct outgoing_ring *window = &session->outgoing.window;
-    return window->count < session->client->window &&
-           (window->count == 0 || seq < outgoing_at(window, 0)->seq + 65535);
+    return window->count < session->client->window && (window->count == 0 || seq < outgoing_at(window, 0)->seq + 65535);
 }
 
 /* Send the PUBREL of ENTRY again, if an earlier connection left it to be repeated. */
@@ -364,8 +362,7 @@ void session_update_room(struct place *place, struct session *session)
 {
     const struct queue_bound bound = queue_bound(session, &place->settings->limits);
     bool is_full = bound.policy == QUEUE_REFUSE && session->outgoing.queue.count > 0 &&
-                   (session->outgoing.queue.count >= bound.messages ||
-                    session->outgoing.queue_bytes >= bound.bytes);
+                   (session->outgoing.queue.count >= bound.messages || session->outgoing.queue_bytes >= bound.bytes);
     if (is_full != session->is_full) {
         count_full(place, session, is_full);
     }
@@ -424,10 +421,9 @@ void session_classify(struct place *place, struct session *session)
 {
     struct access *access = place->broker->access;
     uint32_t at = 0;
-    for (struct subscription *s = access->allows_all ? NULL : subscription_next(&session->subscriptions, &at); s != NULL;
-         s = subscription_next(&session->subscriptions, &at)) {
-        s->reads_some =
-            access->provider->classify(access, session->identity, filter_text(s->filter)) != ACCESS_ALL;
+    for (struct subscription *s = access->allows_all ? NULL : subscription_next(&session->subscriptions, &at);
+         s != NULL; s = subscription_next(&session->subscriptions, &at)) {
+        s->reads_some = access->provider->classify(access, session->identity, filter_text(s->filter)) != ACCESS_ALL;
     }
 }
 

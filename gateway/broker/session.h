@@ -38,20 +38,20 @@ struct session { /* owner: the place it is at */
     bool moving;             /* a byte of its own: no other member shares its memory location */
 
     /* owner */
-    bool ended;              /* its state is gone, only the directory entry is kept, for a move under way */
-    uint8_t version;         /* enum mqtt_version of the last connection */
-    bool is_full;            /* counted as full in its filters (queue_full = refuse) */
-    bool keeps_qos0;         /* QoS 0 is treated as QoS 1 (local.h) */
-    bool had_room;           /* what its shared groups were told last */
+    bool ended;      /* its state is gone, only the directory entry is kept, for a move under way */
+    uint8_t version; /* enum mqtt_version of the last connection */
+    bool is_full;    /* counted as full in its filters (queue_full = refuse) */
+    bool keeps_qos0; /* QoS 0 is treated as QoS 1 (local.h) */
+    bool had_room;   /* what its shared groups were told last */
     uint16_t client_id_len;
-    uint32_t expiry_s;       /* Session Expiry Interval; SESSION_NEVER_EXPIRES */
-    uint32_t shared_count;   /* how many of its subscriptions are shared */
-    uint32_t queue_max;      /* messages in its queue, in place of limits.queued_messages and queue_full; 0: as these say */
-    uint32_t queue_bytes_max; /* the same of their bytes */
-    uint32_t full_at;        /* where it stands in place->full, while is_full */
-    uint32_t gather_at;      /* scratch of deliver.c */
-    uint64_t hash;           /* of the client id, keyed: directory, No Local */
-    struct client *client;   /* NULL: no connection */
+    uint32_t expiry_s;     /* Session Expiry Interval; SESSION_NEVER_EXPIRES */
+    uint32_t shared_count; /* how many of its subscriptions are shared */
+    uint32_t queue_max; /* messages in its queue, in place of limits.queued_messages and queue_full; 0: as these say */
+    uint32_t queue_bytes_max;         /* the same of their bytes */
+    uint32_t full_at;                 /* where it stands in place->full, while is_full */
+    uint32_t gather_at;               /* scratch of deliver.c */
+    uint64_t hash;                    /* of the client id, keyed: directory, No Local */
+    struct client *client;            /* NULL: no connection */
     struct access_identity *identity; /* owned; whose session it is; NULL: an anonymous client without rules */
     struct subscription_set subscriptions;
     struct outgoing outgoing;

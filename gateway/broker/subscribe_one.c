@@ -71,13 +71,13 @@ uint8_t subscribe_one(struct client *client, const struct subscribe_entry *entry
     }
     struct subscription *subscription;
     bool existed;
-    if (subscription_put(place, session, &session->subscriptions, entry->filter, &options, &subscription,
-                         &existed) != TG_OK) {
+    if (subscription_put(place, session, &session->subscriptions, entry->filter, &options, &subscription, &existed) !=
+        TG_OK) {
         *why = "out of memory";
         return REASON_QUOTA_EXCEEDED;
     }
-    bool wants_retained = parsed.share_name.len == 0 &&
-                          (entry->retain_handling == 0 || (entry->retain_handling == 1 && !existed));
+    bool wants_retained =
+        parsed.share_name.len == 0 && (entry->retain_handling == 0 || (entry->retain_handling == 1 && !existed));
     if (wants_retained) { /* [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] */
         /* What is replaced keeps its stamp: publications on their way here at this moment must still come live. [MQTT-3.8.4-4] */
         uint64_t stamp = retained_stamp(place->broker->retained);

@@ -33,15 +33,15 @@ struct subscription { /* owner: the place that has it in its receivers; options 
     uint8_t retain_handling;
     bool no_local;
     bool retain_as_published;
-    bool reads_some;            /* each message must be asked for (ACCESS_SOME) */
-    bool is_durable;            /* QoS > 0 of a session that outlives its connection */
-    bool is_ready;              /* member of a group: counted as connected with room */
-    bool is_full;               /* counted in filter->full */
+    bool reads_some; /* each message must be asked for (ACCESS_SOME) */
+    bool is_durable; /* QoS > 0 of a session that outlives its connection */
+    bool is_ready;   /* member of a group: counted as connected with room */
+    bool is_full;    /* counted in filter->full */
     uint16_t full_len;
-    uint8_t full[];             /* the Topic Filter as the client wrote it, "$share/..." included */
+    uint8_t full[]; /* the Topic Filter as the client wrote it, "$share/..." included */
 };
 
-struct subscription_set { /* owner: the session's place */
+struct subscription_set {        /* owner: the session's place */
     struct subscription **slots; /* open addressing; NULL while empty */
     uint32_t capacity;           /* power of two, or 0 */
     uint32_t count;
@@ -55,8 +55,8 @@ struct subscription_options {
     bool no_local;
     bool retain_as_published;
     bool reads_some;
-    bool is_durable;           /* the session outlives its connection; counts only with QoS > 0 */
-    struct handover *holding;  /* see struct subscription */
+    bool is_durable;          /* the session outlives its connection; counts only with QoS > 0 */
+    struct handover *holding; /* see struct subscription */
 };
 
 /** The member of SET with exactly this Topic Filter [MQTT-3.10.4-1]; NULL if there is none. */

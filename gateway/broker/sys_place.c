@@ -37,8 +37,7 @@ static void update(struct place *place)
     struct sys_values values = {
         .uptime_ms = place->now_ms - broker->started_ms,
         .clients_connected = stats.clients_connected,
-        .clients_disconnected =
-            stats.sessions > stats.clients_connected ? stats.sessions - stats.clients_connected : 0,
+        .clients_disconnected = stats.sessions > stats.clients_connected ? stats.sessions - stats.clients_connected : 0,
         .subscriptions = stats.subscriptions,
         .shared_subscriptions = stats.shared_subscriptions,
         .retained_messages = retained_count(broker->retained),

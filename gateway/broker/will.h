@@ -14,14 +14,14 @@ struct message;
 struct place;
 struct session;
 
-struct will { /* owner: the session's place */
+struct will {           /* owner: the session's place */
     struct timer timer; /* set while the delay runs */
     struct session *session;
-    struct message *message;  /* owned; its expires_ms is not used */
+    struct message *message; /* owned; its expires_ms is not used */
     uint32_t delay_s;
     uint32_t expiry_interval_s; /* counts from the publish */
     bool has_expiry;
-    uint64_t due_ms;          /* monotonic; while the timer is set */
+    uint64_t due_ms; /* monotonic; while the timer is set */
 };
 
 /**

@@ -91,7 +91,7 @@ struct worker {                        /* owner: its thread, unless a line says 
     uint64_t now_ms;         /* of this turn, monotonic */
     uint64_t swept_ms;
     uint64_t woke_ns; /* when this turn began, monotonic */
-    uint32_t turn; /* number of this turn, wraps */
+    uint32_t turn;    /* number of this turn, wraps */
     bool may_sleep;
     bool is_woken; /* since the last turn */
     bool mail_is_left;
@@ -102,7 +102,7 @@ struct worker {                        /* owner: its thread, unless a line says 
     _Atomic uint32_t connections;       /* here or on their way here; any thread */
     _Atomic uint64_t turns;             /* done; read by any thread */
     struct worker_turns durations;
-    atomic_bool is_drained;             /* read by any thread */
+    atomic_bool is_drained; /* read by any thread */
 
     struct listener *listeners; /* list; main thread before start and after stop */
     pthread_t thread;

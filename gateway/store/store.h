@@ -23,14 +23,14 @@ struct store_ticket {
 };
 
 enum store_operation_kind {
-    STORE_PUBLISH,          /* a message with QoS > 0 or a retained one, with its persistent recipients */
-    STORE_SESSION,          /* a persistent session is created, resumed, or its expiry or will changed */
-    STORE_SESSION_END,      /* a persistent session is gone */
-    STORE_SUBSCRIPTIONS,    /* a persistent session's subscriptions changed */
-    STORE_QOS2_RECEIVED,    /* rx2: packet id of a QoS 2 PUBLISH received and not yet released */
-    STORE_QOS2_RELEASED,    /* rx2 ends: PUBREL came */
-    STORE_QOS2_SENT,        /* tx2: PUBREC came, PUBREL is due */
-    STORE_FINISHED,         /* a delivery was finished by PUBACK or PUBCOMP */
+    STORE_PUBLISH,       /* a message with QoS > 0 or a retained one, with its persistent recipients */
+    STORE_SESSION,       /* a persistent session is created, resumed, or its expiry or will changed */
+    STORE_SESSION_END,   /* a persistent session is gone */
+    STORE_SUBSCRIPTIONS, /* a persistent session's subscriptions changed */
+    STORE_QOS2_RECEIVED, /* rx2: packet id of a QoS 2 PUBLISH received and not yet released */
+    STORE_QOS2_RELEASED, /* rx2 ends: PUBREL came */
+    STORE_QOS2_SENT,     /* tx2: PUBREC came, PUBREL is due */
+    STORE_FINISHED,      /* a delivery was finished by PUBACK or PUBCOMP */
 };
 
 struct store_operation {

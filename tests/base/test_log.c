@@ -60,7 +60,8 @@ START_TEST(writes_one_text_line_with_time_level_and_fields)
 {
     configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, 0);
     log_info("client refused", LOG_BYTES("client_id", "sensor-7", 8), LOG_CODE("reason_code", 0x87), LOG_NUM("n", -3));
-    ck_assert_str_eq(written(), "2026-01-31T12:00:00.123Z info client refused client_id=\"sensor-7\" reason_code=0x87 n=-3\n");
+    ck_assert_str_eq(written(),
+                     "2026-01-31T12:00:00.123Z info client refused client_id=\"sensor-7\" reason_code=0x87 n=-3\n");
 }
 END_TEST
 

@@ -26,8 +26,8 @@ struct crowd {
     const struct options *options;
     struct loop *loop;
     struct visitor *visitors;
-    bool subscribe; /* each to a topic of its own */
-    bool again;     /* whoever is gone comes back */
+    bool subscribe;  /* each to a topic of its own */
+    bool again;      /* whoever is gone comes back */
     uint32_t number; /* connections so far: each has a client id of its own */
     uint32_t ready;  /* visitors that are connected (and subscribed) */
     uint64_t gone;   /* visits that are over */

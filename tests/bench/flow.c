@@ -188,7 +188,8 @@ static void peer_lost(struct loop *loop, struct peer *peer)
     die("the server closed connection %u", peer->index);
 }
 
-static const struct peer_handler publisher_handler = {.on_packet = publisher_packet, .on_flush = publisher_flush, .on_closed = peer_lost};
+static const struct peer_handler publisher_handler = {
+    .on_packet = publisher_packet, .on_flush = publisher_flush, .on_closed = peer_lost};
 
 static void publisher_init(struct flow *f, struct publisher *p, uint32_t index)
 {
@@ -467,7 +468,8 @@ static void flow_run(struct flow *f, json_t *result)
 {
     f->publishers = must_calloc(f->publisher_count, sizeof *f->publishers);
     f->subscribers = must_calloc(f->subscriber_count, sizeof *f->subscribers);
-    f->streams = must_calloc(f->one_stream_per_publisher ? f->publisher_count : f->subscriber_count, sizeof *f->streams);
+    f->streams =
+        must_calloc(f->one_stream_per_publisher ? f->publisher_count : f->subscriber_count, sizeof *f->streams);
     for (uint32_t i = 0; i < f->publisher_count; i++) {
         publisher_init(f, &f->publishers[i], i);
     }

@@ -9,10 +9,10 @@
 #include "protocol/publish.h"
 #include "tests/bench/mqtt.h"
 
-#define TOPIC_BYTES     32u
-#define PATIENCE_S      10u /* without a packet */
-#define NS_PER_S        UINT64_C(1000000000)
-#define PUBLISH_WINDOW  500u
+#define TOPIC_BYTES    32u
+#define PATIENCE_S     10u /* without a packet */
+#define NS_PER_S       UINT64_C(1000000000)
+#define PUBLISH_WINDOW 500u
 
 struct retained {
     const struct options *options;
@@ -22,9 +22,9 @@ struct retained {
     uint32_t sent;
     uint32_t acked;
     bool subscribed;
-    bool answered;   /* PINGRESP came */
-    uint8_t *seen;   /* per message, how often it came this round, saturating */
-    uint32_t count;  /* that came this round for the first time */
+    bool answered;  /* PINGRESP came */
+    uint8_t *seen;  /* per message, how often it came this round, saturating */
+    uint32_t count; /* that came this round for the first time */
     uint64_t duplicated;
     uint64_t wrong;
     uint64_t last_ns; /* a packet came */

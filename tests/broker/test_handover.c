@@ -48,7 +48,7 @@ struct world {
     struct peer *peers[CONNECTIONS_MAX];
     size_t peer_count;
     /* what the subscriber has seen */
-    uint32_t next[PLACES];                /* per publisher: the number that comes next without DUP */
+    uint32_t next[PLACES]; /* per publisher: the number that comes next without DUP */
     bool seen[PLACES][MESSAGES];
     bool is_qos2;
     bool is_shared; /* a group may give the messages of one publisher out of order while members come and go */
@@ -217,8 +217,8 @@ static void on_message(const struct publish *p)
     if (world.is_shared) {
         ck_assert_msg(p->dup || !world.seen[publisher][number], "publisher %u: %u came twice", publisher, number);
     } else if (p->dup) {
-        ck_assert_msg(number <= world.next[publisher],
-                      "publisher %u: %u repeated before it was sent", publisher, number);
+        ck_assert_msg(number <= world.next[publisher], "publisher %u: %u repeated before it was sent", publisher,
+                      number);
         if (number == world.next[publisher]) {
             world.next[publisher]++; /* the connection that it was sent on first was never read */
         }
@@ -328,8 +328,8 @@ static void subscribe(struct peer *peer, const char *const *filters, size_t coun
     for (size_t i = 0; i < count; i++) {
         struct subscribe_entry entry = {.filter = bytes_from_string(filters[i]), .qos = qos};
         uint8_t buf[256];
-        size_t len = subscribe_encode(buf, sizeof(buf), (uint16_t)(i + 1), &entry, 1, 0, (struct bytes){NULL, 0},
-                                      MQTT_5_0);
+        size_t len =
+            subscribe_encode(buf, sizeof(buf), (uint16_t)(i + 1), &entry, 1, 0, (struct bytes){NULL, 0}, MQTT_5_0);
         feed(peer, buf, len);
     }
     run();

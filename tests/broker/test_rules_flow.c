@@ -661,7 +661,8 @@ static Suite *suite(void)
     tcase_add_test(mailboxes, never_holds_up_a_handover_for_a_full_mailbox);
     suite_add_tcase(s, mailboxes);
     TCase *memory = tcase_create("memory");
-    tcase_add_test(memory, counts_sessions_subscriptions_and_aliases_and_takes_no_further_subscription_while_memory_is_short);
+    tcase_add_test(memory,
+                   counts_sessions_subscriptions_and_aliases_and_takes_no_further_subscription_while_memory_is_short);
     tcase_add_test(memory, pauses_large_publishers_while_memory_is_short_and_their_keep_alive_stands_still);
     tcase_add_test(memory, allocates_nothing_for_what_a_connect_announces);
     tcase_add_test(memory, keeps_little_of_what_comes_before_connack);

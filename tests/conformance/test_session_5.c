@@ -1,6 +1,6 @@
 /* MQTT 5.0, 4.1, 4.5 and 4.6: what a session keeps and for how long, and the order of messages. */
-#include "tests/conformance/conformance.h"
 #include "gateway/broker/stats.h"
+#include "tests/conformance/conformance.h"
 
 #include <stdio.h>
 
