@@ -10,7 +10,7 @@ AM_TESTS_ENVIRONMENT = \
 	export TIDEGATE=$${TIDEGATE:-$(abs_top_builddir)/tidegate}; \
 	export PYTHONDONTWRITEBYTECODE=1; \
 	export UBSAN_OPTIONS=$${UBSAN_OPTIONS:-print_stacktrace=1}; \
-	export TSAN_OPTIONS=$${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1 atexit_sleep_ms=50};
+	export TSAN_OPTIONS=$${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1 atexit_sleep_ms=50 suppressions=$(abs_top_srcdir)/tests/tsan.supp};
 
 # A unit test of protocol/ links $(protocol_test_libs) alone; of gateway/base $(base_test_libs); of anything
 # above, what it tests and the libraries below that.
@@ -24,6 +24,8 @@ dist_check_SCRIPTS += tests/check_layers.sh
 malloc_fail_sources = tests/malloc_fail.c tests/malloc_fail.h
 malloc_fail_ldflags = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc \
 	-Wl,--wrap=posix_memalign,--wrap=strdup,--wrap=strndup
+
+EXTRA_DIST += tests/tsan.supp
 
 include tests/base/module.mk
 include tests/protocol/module.mk
