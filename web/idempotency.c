@@ -91,7 +91,7 @@ static void forget_old(uint64_t now_ms, size_t len)
     struct idempotency *entry = TAILQ_FIRST(&table.by_age);
     while (entry != NULL) {
         struct idempotency *next = TAILQ_NEXT(entry, link);
-        bool is_old = now_ms - entry->created_ms >= IDEMPOTENCY_AGE_MS;
+        bool is_old = now_ms >= entry->created_ms + IDEMPOTENCY_AGE_MS;
         if (!is_old && table.count < IDEMPOTENCY_KEYS_MAX && table.bytes + len <= IDEMPOTENCY_BYTES_MAX) {
             return;
         }
