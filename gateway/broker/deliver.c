@@ -18,7 +18,8 @@
 
 #define FAN_OUT_MIN         4u    /* receivers from which on bytes are shared */
 #define SHARE_PAYLOAD_BYTES 2048u /* payload from which on it is shared though the heads differ */
-#define IDS_BYTES_MAX       1024u /* of encoded Subscription Identifiers in one PUBLISH */
+#define IDS_STACK_BYTES     1024u /* of encoded Subscription Identifiers in one PUBLISH; more are on the heap */
+#define ID_BYTES_MAX        5u    /* of one of them */
 
 /* One message for one session: what all its matching subscriptions make of it. */
 struct delivery {
@@ -91,17 +92,26 @@ static enum deliver_result write_encoded(struct client *client, struct publish_p
     return DELIVER_SENT;
 }
 
-/* With identifiers; what of them does not fit is left out: a client has few subscriptions that overlap. */
+/* With all identifiers [MQTT-3.3.4-4]; few subscriptions of a client overlap, so the stack nearly always has room. */
 static __attribute__((noinline)) enum deliver_result write_with_ids(struct client *client, struct publish_parts *parts)
 {
-    uint8_t buf[IDS_BYTES_MAX];
+    uint8_t small[IDS_STACK_BYTES];
+    size_t cap = (size_t)parts->id_count * ID_BYTES_MAX;
+    uint8_t *buf = cap <= sizeof(small) ? small : malloc(cap);
     size_t len = 0;
+    if (buf == NULL) {
+        client_doom(client);
+        return DELIVER_NO_MEMORY;
+    }
     for (uint32_t i = 0; i < parts->id_count; i++) {
-        len += property_encode_subscription_identifier(buf + len, sizeof(buf) - len, parts->ids[i]);
+        len += property_encode_subscription_identifier(buf + len, cap - len, parts->ids[i]);
     }
     parts->head.subscription_ids = (struct bytes){buf, len};
     enum deliver_result result = write_encoded(client, parts);
     parts->head.subscription_ids = (struct bytes){NULL, 0};
+    if (buf != small) {
+        free(buf);
+    }
     return result;
 }
 

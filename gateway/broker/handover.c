@@ -52,6 +52,7 @@ struct handover { /* whoever has received its mail last: A or B; the lists of wh
     bool will_delayed;
     uint64_t expires_ms;         /* monotonic: when the session ends if nobody comes; UINT64_MAX: never */
     struct subscription_set set; /* B's */
+    uint32_t *ids;               /* owned scratch: as many as moved */
     struct held *held;           /* B's; oldest first */
     struct held *held_last;
     size_t held_bytes;
@@ -143,7 +144,7 @@ static void held_free(struct held *held)
 static struct held *release_one(struct place *place, const struct handover *handover, struct held *first)
 {
     struct session *session = handover->session;
-    uint32_t ids[64];
+    uint32_t *ids = handover->ids;
     uint32_t id_count = 0;
     uint8_t qos = 0;
     bool retain = false;
@@ -161,7 +162,7 @@ static struct held *release_one(struct place *place, const struct handover *hand
             wanted = true;
             qos = s->qos > qos ? s->qos : qos;
             retain |= publication.retain && s->retain_as_published;
-            if (s->id != 0 && id_count < sizeof(ids) / sizeof(ids[0])) {
+            if (s->id != 0) {
                 ids[id_count++] = s->id;
             }
         }
@@ -206,6 +207,7 @@ static void rest(struct place *place, struct session *session, const struct hand
 static void handover_free(struct handover *handover)
 {
     free(handover->moved);
+    free(handover->ids);
     free(handover);
 }
 
@@ -402,7 +404,8 @@ static bool list_subscriptions(struct handover *handover)
         return true;
     }
     handover->moved = calloc(set->count, sizeof(*handover->moved));
-    if (handover->moved == NULL) {
+    handover->ids = calloc(set->count, sizeof(*handover->ids));
+    if (handover->moved == NULL || handover->ids == NULL) {
         return false;
     }
     uint32_t at = 0;

@@ -539,6 +539,29 @@ CONFORMANCE_TEST(mqtt_3_3_4_3_mqtt_3_3_4_4_the_copy_lists_every_matching_subscri
     ck_assert_uint_eq(identifiers(tc_receive(c, "a/b", "queued", 2)), 1u << 1 | 1u << 2 | 1u << 3);
 }
 
+CONFORMANCE_TEST(mqtt_3_3_4_4_hundreds_of_matching_subscriptions_have_all_their_identifiers_in_the_copy)
+{
+    enum { LEVELS = 9, FILTERS = 1 << LEVELS, LARGE_ID = 268435455 - FILTERS };
+    struct tc *p = tc_connect(h, "p", MQTT_5_0);
+    struct tc *c = tc_connect_persistent(h, "c", MQTT_5_0);
+    for (unsigned i = 0; i < FILTERS; i++) { /* each level a 1 or a wildcard */
+        char filter[2 * LEVELS] = {0};
+        for (unsigned level = 0; level < LEVELS; level++) {
+            filter[2 * level] = (i >> level & 1) != 0 ? '+' : '1';
+            filter[2 * level + 1] = level + 1 < LEVELS ? '/' : '\0';
+        }
+        tc_subscribe_with(c, .filter = filter, .qos = 1, .id = LARGE_ID + i);
+    }
+    for (uint8_t qos = 0; qos <= 1; qos++) {
+        tc_publish(p, "1/1/1/1/1/1/1/1/1", "x", qos);
+        ck_assert_uint_eq(tc_receive(c, "1/1/1/1/1/1/1/1/1", "x", qos)->properties.subscription_identifiers, FILTERS);
+    }
+    tc_hang_up(c);
+    tc_publish(p, "1/1/1/1/1/1/1/1/1", "queued", 1);
+    c = tc_connect_persistent(h, "c", MQTT_5_0);
+    ck_assert_uint_eq(tc_receive(c, "1/1/1/1/1/1/1/1/1", "queued", 1)->properties.subscription_identifiers, FILTERS);
+}
+
 CONFORMANCE_TEST(mqtt_3_3_4_3_retained_message_has_the_identifier_too)
 {
     struct tc *c = tc_connect(h, "c", MQTT_5_0);
