@@ -3,8 +3,11 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "web/connection.h"
+
+#define FORWARDED_VALUE_BYTES 128u /* of one value in a Forwarded header */
 
 /* Read LEN characters at TEXT: an address, perhaps with port or brackets. IPv4 becomes ::ffff:a.b.c.d. */
 static bool parse_address(const char *text, size_t len, uint8_t out[16])
@@ -70,6 +73,72 @@ bool forwarded_find(const struct config_http *http, const char *text, char *out,
         return inet_ntop(AF_INET, &address.s6_addr[12], out, (socklen_t)cap) != NULL;
     }
     return inet_ntop(AF_INET6, &address, out, (socklen_t)cap) != NULL;
+}
+
+/* Read a token or quoted string at *TEXT into OUT, NUL-terminated. @return false if it is malformed or too long */
+static bool take_value(const char **text, char *out, size_t cap)
+{
+    const char *at = *text;
+    bool quoted = *at == '"';
+    size_t len = 0;
+    at += quoted;
+    while (quoted ? *at != '"' : *at != '\0' && strchr(";, \t\"", *at) == NULL) {
+        at += quoted && *at == '\\';
+        if (*at == '\0' || len + 1 >= cap) {
+            return false;
+        }
+        out[len++] = *at++;
+    }
+    out[len] = '\0';
+    *text = at + quoted;
+    return true;
+}
+
+/* Read one element, NAME=VALUE pairs between semicolons, and put its "for" into NODE. */
+static bool take_element(const char **text, char *node, size_t cap)
+{
+    (void)snprintf(node, cap, "unknown");
+    for (;;) {
+        char value[FORWARDED_VALUE_BYTES];
+        *text += strspn(*text, " \t");
+        const char *name = *text;
+        size_t name_len = strcspn(name, "=;, \t\"");
+        if (name_len == 0 || name[name_len] != '=') {
+            return false;
+        }
+        *text += name_len + 1;
+        if (!take_value(text, value, sizeof value)) {
+            return false;
+        }
+        if (name_len == 3 && strncasecmp(name, "for", 3) == 0) {
+            (void)snprintf(node, cap, "%s", value);
+        }
+        *text += strspn(*text, " \t");
+        if (**text != ';') {
+            return **text == ',' || **text == '\0';
+        }
+        (*text)++;
+    }
+}
+
+bool forwarded_list(const char *text, char *out, size_t cap)
+{
+    size_t len = 0;
+    for (;;) {
+        char node[FORWARDED_VALUE_BYTES];
+        if (!take_element(&text, node, sizeof node)) {
+            return false;
+        }
+        int more = snprintf(out + len, cap - len, "%s%s", len > 0 ? ", " : "", node);
+        if (more < 0 || (size_t)more >= cap - len || strchr(node, ',') != NULL) {
+            return false;
+        }
+        len += (size_t)more;
+        if (*text == '\0') {
+            return true;
+        }
+        text++;
+    }
 }
 
 bool forwarded_is_trusted(const struct web_connection *connection)

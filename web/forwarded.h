@@ -21,6 +21,14 @@ struct web_connection;
 bool forwarded_find(const struct config_http *http, const char *text, char *out, size_t cap)
     __attribute__((warn_unused_result));
 
+/**
+ * Rewrite TEXT, the value of Forwarded [RFC 7239], as that of X-Forwarded-For: the "for" of each element, "unknown" where there is none.
+ * Any thread.
+ *
+ * @return false if TEXT is malformed or OUT of CAP bytes is too small
+ */
+bool forwarded_list(const char *text, char *out, size_t cap) __attribute__((warn_unused_result));
+
 /** True if CONNECTION comes from a trusted proxy: from one of its networks, or over a unix socket. The worker's thread. */
 bool forwarded_is_trusted(const struct web_connection *connection);
 

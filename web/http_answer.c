@@ -17,7 +17,7 @@
 
 #define HEADER_VALUE_MAX 1024u
 #define DETAIL_MAX       512u
-#define HEAD_ROOM        512u            /* of a head beside the headers that were added, and the origin */
+#define HEAD_ROOM        640u            /* of a head beside the headers that were added, and the origin */
 #define SEND_MAX         (1024u * 1024u) /* of one answer at a time; others want to be served too */
 #define CHUNK_FRAMING    16u             /* length, line ends and the end of the chunk */
 #define CHUNK_END        "\r\n"
@@ -160,8 +160,8 @@ static void add_cors(struct text *text, const struct http_request *request)
     } else if (request->allow_origin != NULL) {
         text_add(text,
                  "Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\n"
-                 "Access-Control-Expose-Headers: ETag, Last-Modified, Location, Retry-After, X-MQTT-QoS, "
-                 "X-MQTT-Expiry, X-MQTT-User-Property, X-Cursor\r\n",
+                 "Access-Control-Expose-Headers: ETag, Last-Modified, Location, Retry-After, Idempotency-Replayed, "
+                 "X-MQTT-QoS, X-MQTT-Message-Expiry, X-MQTT-Response-Topic, X-MQTT-User-Property, X-Cursor\r\n",
                  request->allow_origin);
     }
     if (!request->any_origin) {

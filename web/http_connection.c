@@ -112,12 +112,19 @@ unsigned http_check_origin(struct web_connection *connection, const char **detai
 
 void http_learn_forwarded(struct web_connection *connection)
 {
-    char text[1024], address[INET6_ADDRSTRLEN];
+    char text[1024], list[1024], address[INET6_ADDRSTRLEN];
     free(connection->forwarded);
     connection->forwarded = NULL;
-    if (lws_guard_header_len(connection->wsi, "x-forwarded-for") > 0 && forwarded_is_trusted(connection) &&
-        lws_guard_header(connection->wsi, "x-forwarded-for", text, sizeof text) > 0 &&
-        forwarded_find(http_config(connection), text, address, sizeof address)) {
+    if (!forwarded_is_trusted(connection)) {
+        return;
+    }
+    if (lws_guard_header(connection->wsi, "x-forwarded-for", text, sizeof text) <= 0) {
+        if (lws_guard_header(connection->wsi, "forwarded", list, sizeof list) <= 0 ||
+            !forwarded_list(list, text, sizeof text)) {
+            return;
+        }
+    }
+    if (forwarded_find(http_config(connection), text, address, sizeof address)) {
         connection->forwarded = strdup(address); /* without memory the proxy's address is shown */
     }
 }

@@ -330,6 +330,11 @@ class Proxies(Case):
         self.assertEqual(self.peer(b"X-Forwarded-For: 2001:db8::1\r\n")["peer"], "2001:db8::1")
         for nonsense in (b"x", b"", b"10.0.0.1", b"1.2.3.4.5", b"a, ,", b"192.0.2.7, x"):
             self.assertTrue(self.peer(b"X-Forwarded-For: " + nonsense + b"\r\n")["peer"].startswith("127.0.0.1:"), nonsense)
+        for text, address in ((b'for=192.0.2.7', "192.0.2.7"), (b'For="[2001:db8::1]:4711";proto=https', "2001:db8::1"),
+                              (b'for=1.1.1.1, for=192.0.2.7;by=x, for="10.1.2.3:80"', "192.0.2.7")):
+            self.assertEqual(self.peer(b"Forwarded: " + text + b"\r\n")["peer"], address, text)
+        for text in (b"for", b"for=", b'for="1.1.1.1', b"for=unknown", b"by=1.1.1.1", b"for=1.1.1.1,", b'for="1.1.1.1, 2.2.2.2"', b"=", b";"):
+            self.assertTrue(self.peer(b"Forwarded: " + text + b"\r\n")["peer"].startswith("127.0.0.1:"), text)
         self.assertTrue(self.peer(b"X-Forwarded-Proto: https\r\n")["secure"])
 
     def test_strangers_are_not_believed(self):
