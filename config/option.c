@@ -178,7 +178,7 @@ const struct option option_table[] = {
      .help = "other origins, such as `https://app.example`, whose pages may use this server (CORS, WebSocket)"},
     {"http.trusted_proxies", OPTION_NETWORKS, OPTION_NOW, OF_CONFIG(http.trusted_proxies), RANGE(0, CONFIG_TRUSTED_MAX),
      .pattern = NETWORK_PATTERN,
-     .help = "addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed"},
+     .help = "addresses and networks of proxies whose `X-Forwarded-For`, `Forwarded` and `X-Forwarded-Proto` are believed"},
     {"http.body_bytes", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.body_bytes), RANGE(0, 999999999), DEFAULT(8 * MIB),
      .help = "largest body of a request"},
     {"http.head_timeout_ms", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.head_timeout_ms), RANGE(100, 3600000),
