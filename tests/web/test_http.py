@@ -233,6 +233,7 @@ class Later(Case):
             self.assertTrue((b"abcdefghijklmnopqrstuvwxyz" * (size // 26 + 1)).startswith(body))
 
     def test_stream_waits_for_a_slow_reader_and_others_are_served(self):
+        before = self.stats()["gone"]
         with self.connect() as slow:
             slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             slow.send(request(b"GET", b"/stream?endless"))
@@ -242,6 +243,7 @@ class Later(Case):
             self.check_idle()
             for _ in range(20):
                 self.check_alive()
+        wait_until(lambda: self.stats()["gone"] == before + 1, "the stream is gone, so that no later test counts it")
 
     def test_streamer_is_told_that_the_peer_has_left(self):
         before = self.stats()["gone"]
