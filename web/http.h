@@ -17,7 +17,8 @@
  *
  * When a request is gone its pointer is dead; after an answer, or on_gone(), it must not be used again. An answer is one write, head
  * and body together. Answers keep the connection open unless the peer or an error wants it closed; HEAD is answered like GET with the
- * body left out. What a handler need not care for: OPTIONS and CORS, 404, 405 with Allow, 408, 411, 413, 417, 421, 431.
+ * body left out. What a handler need not care for: OPTIONS and CORS, 404, 405 with Allow, 408, 411, 413, 417, 421, 431, query parameters that
+ * its route does not have.
  *
  * Text of requests is what the peer sent, percent-encoding decoded: any bytes but NUL, which also ends it.
  */
@@ -86,6 +87,8 @@ struct http_route {
     size_t body_bytes_max; /* a larger body is answered with 413; 0: http.body_bytes of the configuration */
     bool
         any_origin; /* answered to pages of every origin, and to any Host: nothing secret, nothing that acts (health) */
+    bool
+        query_is_closed; /* a query parameter that is not among params is a slip of the pen: 400. Else it is passed over */
 };
 
 /* --- the request ------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,6 +16,7 @@
 #include "gateway/base/log.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
+#include "protocol/utf8.h"
 #include "web/forwarded.h"
 #include "web/http_request.h"
 #include "web/request_stats.h"
@@ -28,6 +30,9 @@
 #define ORIGIN_BYTES  300u
 #define REFUSAL_BYTES 1024u
 #define POLL_BATCH    128u
+#define PARAMS_BYTES  300u /* for the names of a route's parameters */
+
+#define PARAM_NAME_SHOWN 64u /* bytes; nobody means a longer one */
 
 static const struct config_http *http_config(const struct web_connection *connection)
 {
@@ -202,8 +207,8 @@ static bool read_query(struct http_request *request)
         if (len > 0 && copy == NULL) {
             return false;
         }
-        if (len <= 0) {
-            continue; /* "&&" */
+        if (len <= 0 || (len == 1 && copy[0] == '/')) {
+            continue; /* "&&"; the library makes an empty query, "?" alone, a slash */
         }
         char *equals = memchr(copy, '=', (size_t)len);
         size_t name_len = equals != NULL ? (size_t)(equals - copy) : (size_t)len;
@@ -328,6 +333,46 @@ static void answer_options(struct http_request *request)
     http_reply(request, 204, NULL, NULL, 0);
 }
 
+static bool has_query_param(const struct http_route *route, struct bytes name)
+{
+    for (const struct http_param *param = route->params; param != NULL && param->name != NULL; param++) {
+        if (strcmp(param->in, "query") == 0 && bytes_equal(name, bytes_from_string(param->name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "qos, retain"; "none" */
+static void list_query_params(const struct http_route *route, char *text, size_t cap)
+{
+    size_t len = 0;
+    (void)snprintf(text, cap, "none");
+    for (const struct http_param *param = route->params; param != NULL && param->name != NULL; param++) {
+        if (strcmp(param->in, "query") == 0 && len < cap) {
+            len += (size_t)snprintf(text + len, cap - len, "%s%s", len > 0 ? ", " : "", param->name);
+        }
+    }
+}
+
+/* Whoever writes qso=1 wants QoS 1. @return false: REQUEST has been answered */
+static bool check_query(struct http_request *request)
+{
+    char known[PARAMS_BYTES];
+    struct bytes name, value;
+    for (size_t i = 0; request->route->query_is_closed && http_query_at(request, i, &name, &value); i++) {
+        if (has_query_param(request->route, name)) {
+            continue;
+        }
+        bool is_fit_to_print = name.len <= PARAM_NAME_SHOWN && utf8_is_valid_string(name);
+        list_query_params(request->route, known, sizeof known);
+        http_problem(request, 400, "there is no query parameter \"%.*s\" here; there are: %s",
+                     is_fit_to_print ? (int)name.len : 3, is_fit_to_print ? (const char *)name.data : "...", known);
+        return false;
+    }
+    return true;
+}
+
 /* The request is complete: answer it, or let a handler. Afterwards it may be gone. */
 static void handle(struct http_request *request)
 {
@@ -344,6 +389,9 @@ static void handle(struct http_request *request)
     }
     if (request->method == HTTP_OPTIONS && (request->route == NULL || request->route->method != HTTP_OPTIONS)) {
         answer_options(request);
+        return;
+    }
+    if (!check_query(request)) {
         return;
     }
     request->route->handler(request);

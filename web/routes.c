@@ -84,7 +84,7 @@ static const struct http_param key_params[] = {
 };
 
 #define REFUSALS                                                                                                       \
-    {400, "application/problem+json", "The topic, or a parameter, is not valid."},                                     \
+    {400, "application/problem+json", "The topic, or a parameter, is not valid, or there is no such parameter."},      \
         {403, "application/problem+json", "The caller may not do this."},                                              \
         {413, "application/problem+json", "The message is larger than the broker takes."},                             \
         {422, "application/problem+json", "The broker does not take this QoS, retained messages, or this payload."},   \
@@ -110,7 +110,8 @@ static const struct http_outcome read_outcomes[] = {
     {200, "*/*",
      "The value, with its own content type; or with filter, one JSON object a line (application/x-ndjson)."},
     {304, NULL, "The caller has this value already."},
-    {400, "application/problem+json", "The topic or filter is not valid."},
+    {400, "application/problem+json",
+     "The topic, the filter or a parameter is not valid, or there is no such parameter."},
     {403, "application/problem+json", "The caller may not read this topic."},
     {404, "application/problem+json", "Nothing is retained for this topic."},
     {0, NULL, NULL},
@@ -119,7 +120,7 @@ static const struct http_outcome read_outcomes[] = {
 static const struct http_outcome bulk_outcomes[] = {
     {200, "application/json",
      "The items' results, in order: {\"status\": ..., \"id\": ..., \"matched\": ...} or a detail."},
-    {400, "application/problem+json", "The body is not JSON."},
+    {400, "application/problem+json", "The body is not JSON, or there is a query parameter."},
     {415, "application/problem+json", "The body is neither application/json nor application/x-ndjson."},
     {422, "application/json", "No item was taken; or there are none, or too many."},
     {0, NULL, NULL},
@@ -169,7 +170,8 @@ static const struct http_outcome event_outcomes[] = {
      "As lines of JSON by "
      "Accept: application/x-ndjson; with wait as application/json, too."},
     {204, NULL, "Nothing has come while the poll waited."},
-    {400, "application/problem+json", "A filter or parameter is not valid, or the cursor is not one of this stream."},
+    {400, "application/problem+json",
+     "A filter or parameter is not valid or unknown, or the cursor is not one of this stream."},
     {403, "application/problem+json",
      "The caller may read nothing of what a filter matches, or is a page of another site that asks as for an image or "
      "a link."},
@@ -295,19 +297,19 @@ static const struct http_outcome openapi_outcomes[] = {
 
 const struct http_route web_routes[] = {
     {HTTP_POST, "/topics/*", topics_post, "Publish the raw body", "topics", .params = publish_params,
-     .outcomes = publish_outcomes, .body_type = "*/*"},
+     .outcomes = publish_outcomes, .body_type = "*/*", .query_is_closed = true},
     {HTTP_PUT, "/topics/*", topics_put, "Publish the raw body and keep it as the retained value", "topics",
-     .params = publish_params, .outcomes = publish_outcomes, .body_type = "*/*"},
+     .params = publish_params, .outcomes = publish_outcomes, .body_type = "*/*", .query_is_closed = true},
     {HTTP_GET, "/topics/*", topics_get, "The retained value of a topic, or a list under a filter", "topics",
-     .params = read_params, .outcomes = read_outcomes},
+     .params = read_params, .outcomes = read_outcomes, .query_is_closed = true},
     {HTTP_DELETE, "/topics/*", topics_delete, "Clear the retained value", "topics", .params = topic_params,
-     .outcomes = delete_outcomes},
+     .outcomes = delete_outcomes, .query_is_closed = true},
     {HTTP_POST, "/publish", publish_bulk, "Publish many messages, as a JSON array or one a line", "topics",
-     .params = key_params, .outcomes = bulk_outcomes, .body_type = "application/json"},
+     .params = key_params, .outcomes = bulk_outcomes, .body_type = "application/json", .query_is_closed = true},
     {HTTP_GET, "/events", events_get, "Messages as they come, as an event stream or by polling", "events",
-     .params = event_params, .outcomes = event_outcomes},
+     .params = event_params, .outcomes = event_outcomes, .query_is_closed = true},
     {HTTP_POST, "/rpc/*", rpc_post, "Publish a request and answer with its reply", "rpc", .params = rpc_params,
-     .outcomes = rpc_outcomes, .body_type = "*/*"},
+     .outcomes = rpc_outcomes, .body_type = "*/*", .query_is_closed = true},
     {HTTP_POST, "/api/v5/publish", compat_publish, "Publish one message, in the shape of other brokers",
      "compatibility", .outcomes = compat_outcomes, .body_type = "application/json"},
     {HTTP_POST, "/api/v5/publish/bulk", compat_publish_bulk, "Publish many messages, in the shape of other brokers",

@@ -5,6 +5,7 @@
 
 #include "gateway/broker/message.h"
 #include "gateway/broker/place_publish.h"
+#include "protocol/topic.h"
 #include "web/http.h"
 #include "web/idempotency.h"
 #include "web/message_source.h"
@@ -124,6 +125,10 @@ void topics_put(struct http_request *request)
 void topics_delete(struct http_request *request)
 {
     struct place_publication message = {.topic = message_topic_of(request), .retain = true};
+    if (!topic_name_is_valid(message.topic)) {
+        http_problem(request, 400, "this is not a valid topic name");
+        return;
+    }
     struct message *old = place_retained(http_place(request), message.topic);
     if (old == NULL) {
         http_problem(request, 404, "nothing is retained for this topic");

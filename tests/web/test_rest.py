@@ -107,6 +107,33 @@ class Rest(harness.Case):
                 self.problem(self.ask("POST", path, b"x"), 400)
         self.problem(self.ask("POST", "/topics/$SYS/x", b"x"), 403)
 
+    def test_a_query_parameter_that_a_route_does_not_have_is_400_and_named(self):
+        item = json.dumps([{"topic": self.name(), "payload": "x"}])
+        for method, path, body in (("POST", "/topics/a?qso=1&retain=true", b"x"), ("POST", "/topics/a?qso", b"x"),
+                                   ("PUT", "/topics/a?qos=1&qso=1", b"x"), ("GET", "/topics/a?qso=1", None),
+                                   ("GET", "/topics?filter=a&qso=1", None), ("DELETE", "/topics/a?qso=1", None),
+                                   ("POST", "/publish?qso=1", item), ("GET", "/events?filter=a&wait=0&qso=1", None),
+                                   ("POST", "/rpc/a?qso=1", b"x")):
+            with self.subTest(method=method, path=path):
+                answer = self.ask(method, path, body)
+                self.problem(answer, 400)
+                self.assertIn('"qso"', json.loads(answer[2])["detail"])
+        answer = self.ask("POST", "/topics/a?qso=1", b"x")
+        self.assertIn("qos, retain", json.loads(answer[2])["detail"])
+        for name in ("%FF", "x" * 500, "%22", "x%00", "="):
+            with self.subTest(name=name):
+                self.problem(self.ask("POST", "/topics/a?%s=1" % name, b"x"), 400)
+        self.problem(self.ask("GET", "/topics/a"), 404)
+
+    def test_routes_of_other_shapes_and_plain_ones_pass_over_what_they_do_not_know(self):
+        for empty in ("?", "?&", "?&&retain=1&"):
+            self.assertEqual(self.ask("PUT", "/topics/" + self.name() + empty, b"x")[0], 200)
+        self.assertEqual(self.ask("GET", "/retainedMessage/" + self.name() + "?_=1")[0], 200)
+        item = {"topic": self.name(), "payload": "x"}
+        self.assertEqual(self.ask_json("POST", "/api/v5/publish?_=1", item)[0], 202)
+        self.assertEqual(self.ask_json("POST", "/api/v5/publish/bulk?_=1", [item])[0], 202)
+        self.assertEqual(self.ask("GET", "/healthz?_=1")[0], 200)
+
     # ---- retained values
 
     def test_put_get_head_and_delete(self):
@@ -125,6 +152,11 @@ class Rest(harness.Case):
         self.assertEqual(self.ask("DELETE", path)[0], 204)
         self.problem(self.ask("DELETE", path), 404)
         self.problem(self.ask("GET", path), 404)
+
+    def test_delete_of_what_is_no_topic_is_400(self):
+        for path in ("/topics/a%23b", "/topics/a%2Bb", "/topics", "/topics/", "/topics?topic=", "/topics?topic=%FF"):
+            with self.subTest(path=path):
+                self.problem(self.ask("DELETE", path), 400)
 
     def test_put_without_a_body_is_refused(self):
         self.problem(self.ask("PUT", "/topics/" + self.name(), b""), 400)
