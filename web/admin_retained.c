@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "gateway/base/container.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/broker/retained.h"
 #include "protocol/topic.h"

@@ -7,7 +7,7 @@
 
 #include "gateway/base/container.h"
 #include "gateway/base/timer_wheel.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/net/worker.h"
 #include "protocol/property.h"

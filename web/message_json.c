@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "protocol/property.h"
 #include "protocol/utf8.h"

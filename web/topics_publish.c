@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/place_publish.h"
 #include "protocol/topic.h"
 #include "web/http.h"

@@ -14,7 +14,7 @@
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/local_client.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/outgoing.h"
 #include "gateway/broker/route.h"
 #include "gateway/broker/session.h"

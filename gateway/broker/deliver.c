@@ -9,7 +9,7 @@
 #include "gateway/broker/handover.h"
 #include "gateway/broker/local.h"
 #include "gateway/broker/local_client.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/outgoing.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/session.h"

@@ -1,6 +1,6 @@
 /* PUBACK, PUBREC, PUBREL and PUBCOMP from a client. [MQTT 5.0, 4.3.2 and 4.3.3] */
 #include "gateway/broker/connection_state.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/outgoing.h"
 #include "gateway/broker/packet_ids.h"
 #include "gateway/broker/session.h"

@@ -11,7 +11,7 @@
 #include "gateway/broker/directory.h"
 #include "gateway/broker/local.h"
 #include "gateway/broker/local_client.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/topic_rules.h"
 #include "gateway/broker/will.h"

@@ -4,7 +4,7 @@
 #include "gateway/base/log.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/packet_ids.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/broker/publication.h"

@@ -8,7 +8,7 @@
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/directory.h"
 #include "gateway/broker/mail.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained_walk.h"
 #include "gateway/broker/route.h"

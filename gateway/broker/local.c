@@ -6,7 +6,7 @@
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/local_client.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/subscribe_one.h"
 #include "gateway/broker/subscription.h"

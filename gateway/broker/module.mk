@@ -34,7 +34,6 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/mail.c \
 	gateway/broker/mail.h \
 	gateway/broker/message.c \
-	gateway/broker/message.h \
 	gateway/broker/outgoing.c \
 	gateway/broker/outgoing.h \
 	gateway/broker/outq.c \

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/base/assert.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 
 #define RING_CAPACITY_MIN 4u
 

@@ -2,7 +2,7 @@
 
 #include "gateway/access/access.h"
 #include "gateway/broker/core.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/route.h"

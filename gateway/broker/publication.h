@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/outq.h"
 #include "protocol/bytes.h"
 #include "protocol/packet.h"

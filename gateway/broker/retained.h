@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "gateway/base/err.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "protocol/bytes.h"
 
 struct retained;

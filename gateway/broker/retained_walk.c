@@ -7,7 +7,7 @@
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/index.h"
 #include "gateway/broker/local_client.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/subscription.h"

@@ -14,7 +14,7 @@
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/directory.h"
 #include "gateway/broker/index.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/packet_ids.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained_walk.h"

@@ -3,7 +3,7 @@
 
 #include "gateway/base/container.h"
 #include "gateway/broker/core.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/route.h"

@@ -4,7 +4,7 @@
 
 #include "gateway/base/log.h"
 #include "gateway/broker/core.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/route.h"
 #include "gateway/broker/session.h"

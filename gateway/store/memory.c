@@ -2,25 +2,47 @@
 
 #include <stdlib.h>
 
-static bool memory_admit(struct store *store, size_t bytes)
+#include "gateway/base/assert.h"
+
+static enum store_admission memory_admit(struct store *store, size_t bytes)
 {
     (void)store;
     (void)bytes;
-    return true;
+    return STORE_ADMITTED;
 }
 
-static struct store_ticket memory_submit(struct store *store, const struct store_operation *operation)
+static void memory_submit(struct store *store, struct store_operation *list)
 {
     (void)store;
-    (void)operation;
-    return (struct store_ticket){0, 0};
+    (void)list;
+    TG_ASSERT(false); /* there are no ports */
 }
 
-static uint64_t memory_done_up_to(struct store *store, uint32_t domain)
+static void memory_fetch(struct store *store, struct store_fetch *fetch)
 {
     (void)store;
-    (void)domain;
-    return UINT64_MAX;
+    (void)fetch;
+    TG_ASSERT(false); /* nothing is anywhere else than in memory */
+}
+
+static enum tg_err memory_recover(struct store *store, const struct store_visitor *visitor)
+{
+    (void)store;
+    (void)visitor;
+    return TG_OK;
+}
+
+static void memory_figures(struct store *store, struct store_figures *out)
+{
+    (void)store;
+    *out = (struct store_figures){0};
+}
+
+static enum tg_err memory_backup(struct store *store, const char *path)
+{
+    (void)store;
+    (void)path;
+    return TG_ERR_UNSUPPORTED;
 }
 
 static void memory_free(struct store *store)
@@ -32,7 +54,10 @@ static const struct store_engine memory_engine = {
     .name = "memory",
     .admit = memory_admit,
     .submit = memory_submit,
-    .done_up_to = memory_done_up_to,
+    .fetch = memory_fetch,
+    .recover = memory_recover,
+    .figures = memory_figures,
+    .backup = memory_backup,
     .free = memory_free,
 };
 

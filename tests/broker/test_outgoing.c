@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/packet_ids.h"
 #include "tests/check_main.h"
 

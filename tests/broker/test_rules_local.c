@@ -5,7 +5,7 @@
 
 #include "gateway/broker/broker.h"
 #include "gateway/broker/local.h"
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 #include "gateway/broker/place.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/broker/stats.h"

@@ -6,8 +6,8 @@
  *
  *      struct message | topic | properties | payload
  */
-#ifndef GATEWAY_BROKER_MESSAGE_H
-#define GATEWAY_BROKER_MESSAGE_H
+#ifndef GATEWAY_STORE_MESSAGE_H
+#define GATEWAY_STORE_MESSAGE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "gateway/broker/message.h"
+#include "gateway/store/message.h"
 
 #include <stdlib.h>
 #include <string.h>
