@@ -52,7 +52,7 @@ static struct config *new_without_listeners(void)
 
     if (!c)
         return NULL;
-    c->store.memory = true;
+    c->store.memory = !CONFIG_STORE_IS_POSSIBLE;
     OPTION_FOREACH (row) {
         if (!option_is_of_listener(row) && !option_set_default(row, c)) {
             config_free(c);

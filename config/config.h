@@ -82,6 +82,7 @@ struct config_limits {
     bool retain_available;              /* [announced] default true */
     uint16_t keep_alive_s_max;          /* [announced] 0: any, also none; else larger and 0 are replaced by it */
     uint32_t session_expiry_s_max;      /* [announced] default CONFIG_NO_SESSION_EXPIRY */
+    uint32_t restart_will_grace_s;      /* [restart] wills of who was connected wait this long after one; default 60 */
     bool check_payload_format;          /* payloads that say they are UTF-8 must be (else 0x99); default false */
     uint32_t user_properties_max;       /* per packet; default 256 */
     uint32_t filter_levels;             /* of a topic or filter, 1..65535; default 128 */
@@ -136,10 +137,24 @@ struct config_events {
     size_t queued_bytes;      /* of these; default 1 MiB */
 };
 
-struct config_store {
-    bool memory; /* nothing survives a restart; always true in this version */
-    bool given;  /* the text says so, it is not the default */
+/** When what is acknowledged is on disk. */
+enum store_sync {
+    STORE_SYNC_ALWAYS,   /* before */
+    STORE_SYNC_INTERVAL, /* at most interval_ms later */
 };
+
+/** The durable store. [restart] */
+struct config_store {
+    bool memory;               /* nothing survives a restart; what follows has no meaning then */
+    bool given;                /* the text says whether, it is not the default */
+    char *path;                /* owned; absolute path of its folder; NULL: gateway/store_folder.h finds one */
+    uint64_t size_limit_bytes; /* default 16 GiB */
+    enum store_sync sync;
+    uint32_t interval_ms; /* default 1 s */
+    char *backup_path;    /* owned; absolute path of the folder for backups; NULL: "backups" in that of the store */
+};
+
+#define CONFIG_STORE_IS_POSSIBLE (sizeof(void *) >= 8) /* it needs the address space of 64 bits */
 
 /** immutable after it was loaded; may be read from any thread */
 struct config {

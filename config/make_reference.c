@@ -128,9 +128,18 @@ static json_t *list_schema(const struct option *row, json_t *items)
                      (json_int_t)row->max, "items", items);
 }
 
+/** What of the store depends on its other keys. */
+static void add_store_rules(json_t *schema)
+{
+    set(schema, "if", json_pack("{s:[s]}", "required", "interval_ms"));
+    set(schema, "then",
+        json_pack("{s:{s:{s:s}}, s:[s]}", "properties", "sync", "const", "interval", "required", "sync"));
+}
+
 static json_t *value_schema(const struct option *row)
 {
     char section[64];
+    json_t *schema;
 
     switch (row->type) {
     case OPTION_BOOL:
@@ -152,7 +161,12 @@ static json_t *value_schema(const struct option *row)
         return list_schema(row, listener_schema());
     case OPTION_SECTION:
         snprintf(section, sizeof(section), "%s.", row->path);
-        return section_schema(section);
+        schema = section_schema(section);
+        if (row->nullable)
+            set(schema, "type", json_pack("[s, s]", "object", "null"));
+        if (strcmp(row->path, "store") == 0)
+            add_store_rules(schema);
+        return schema;
     case OPTION_NOT_BUILT:
         break;
     }
@@ -171,10 +185,6 @@ static json_t *section_schema(const char *section)
         json_t *schema = value_schema(row);
         set(schema, "description", plain_text(row->help));
         set(properties, name, schema);
-    }
-    if (json_object_size(properties) == 0) { /* the store: nothing of it is built, null alone is right */
-        json_decref(properties);
-        return json_pack("{s:s, s:n}", "type", "null", "default");
     }
     return json_pack("{s:s, s:o, s:b}", "type", "object", "properties", properties, "additionalProperties", 0);
 }
@@ -218,7 +228,7 @@ static const char *type_text(const struct option *row)
     case OPTION_REMARK:
         return "string";
     default:
-        return row->nullable ? "null" : "object";
+        return row->nullable ? "object or null" : "object";
     }
 }
 

@@ -22,6 +22,9 @@
 #define GIB       (1024u * MIB)
 #define BYTES_MAX (1024ull * GIB)
 
+#define STORE_BYTES_MAX (16ull * BYTES_MAX)
+#define STORE_PATH_MAX  3800u /* room for the names of files in it */
+
 #define NETWORK_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 
 #define PACKET_MAX 268435460u /* the largest that MQTT can announce: 1 byte, 4 of length, 2^28 - 1 */
@@ -91,6 +94,10 @@ const struct option option_table[] = {
     {"limits.session_expiry_s_max", OPTION_NUMBER, OPTION_CONNECTIONS, OF_CONFIG(limits.session_expiry_s_max),
      RANGE(0, UINT32_MAX), DEFAULT(CONFIG_NO_SESSION_EXPIRY),
      .help = "how long a session may outlive its connection; 4294967295: for ever"},
+    {"limits.restart_will_grace_s", OPTION_NUMBER, OPTION_RESTART, OF_CONFIG(limits.restart_will_grace_s),
+     RANGE(0, 86400), DEFAULT(60),
+     .help =
+         "time after a restart in which clients that were connected may come back before their wills are published"},
     {"limits.check_payload_format", OPTION_BOOL, OPTION_NOW, OF_CONFIG(limits.check_payload_format), DEFAULT(false),
      .help = "refuse payloads that are announced as UTF-8 and are not"},
     {"limits.user_properties_max", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.user_properties_max), RANGE(0, 65535),
@@ -139,11 +146,29 @@ const struct option option_table[] = {
      RANGE(100, 3600000), DEFAULT(30000), .help = "a client that takes not one byte for this long is disconnected"},
 
     {"store", OPTION_SECTION, OPTION_RESTART, .nullable = true,
-     .help = "`null` or left out: sessions and retained messages are kept in memory alone"},
-    {"store.path", OPTION_NOT_BUILT, OPTION_RESTART, .help = "folder of the durable store"},
-    {"store.size_limit_bytes", OPTION_NOT_BUILT, OPTION_RESTART, .help = "most that the durable store may take"},
-    {"store.sync", OPTION_NOT_BUILT, OPTION_RESTART, .help = "when written data must have reached the disk"},
-    {"store.interval_ms", OPTION_NOT_BUILT, OPTION_RESTART, .help = "the time between two such moments"},
+     .help =
+         "where sessions, queued and retained messages outlive the process; `null`: nowhere, they are kept in memory "
+         "alone. "
+         "Left out it is `{}`; on 32-bit machines, which cannot have it, `null`"},
+    {"store.path", OPTION_STRING, OPTION_RESTART, OF_CONFIG(store.path), RANGE(2, STORE_PATH_MAX),
+     .check = text_check_folder, .pattern = "^/.", .nullable = true,
+     .help =
+         "absolute path of the store's folder, which is made if need be; by default `$STATE_DIRECTORY` (as a system "
+         "service), `/var/lib/tidegate` (with `user`, when started by root), `$XDG_STATE_HOME/tidegate` or "
+         "`~/.local/state/tidegate`, the first of these that there is"},
+    {"store.size_limit_bytes", OPTION_NUMBER, OPTION_RESTART, OF_CONFIG(store.size_limit_bytes),
+     RANGE(4 * MIB, STORE_BYTES_MAX), DEFAULT(16ull * GIB),
+     .help = "most that the store's file may take; when it is nearly full, what would be kept is refused"},
+    {"store.sync", OPTION_CHOICE, OPTION_RESTART, OF_CONFIG(store.sync), DEFAULT(STORE_SYNC_ALWAYS),
+     .choices = {"always", "interval"},
+     .help = "`always`: what is acknowledged is on disk. `interval`: it is at most `store.interval_ms` later; what was "
+             "acknowledged meanwhile is lost if the process or the machine fails"},
+    {"store.interval_ms", OPTION_NUMBER, OPTION_RESTART, OF_CONFIG(store.interval_ms), RANGE(10, 3600000),
+     DEFAULT(1000), .help = "time between two writes to the disk; only with `store.sync` `interval`"},
+    {"store.backup_path", OPTION_STRING, OPTION_RESTART, OF_CONFIG(store.backup_path), RANGE(2, STORE_PATH_MAX),
+     .check = text_check_folder, .pattern = "^/.", .nullable = true,
+     .help = "absolute path of the folder that `POST /api/v1/backup` writes to; by default `backups` in the store's "
+             "folder"},
 
     {"sys_interval_s", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(sys_interval_s), RANGE(1, 86400), DEFAULT(10),
      .zero = "`$SYS` is off", .help = "time between two updates of the topics below `$SYS`"},
@@ -178,7 +203,8 @@ const struct option option_table[] = {
      .help = "other origins, such as `https://app.example`, whose pages may use this server (CORS, WebSocket)"},
     {"http.trusted_proxies", OPTION_NETWORKS, OPTION_NOW, OF_CONFIG(http.trusted_proxies), RANGE(0, CONFIG_TRUSTED_MAX),
      .pattern = NETWORK_PATTERN,
-     .help = "addresses and networks of proxies whose `X-Forwarded-For`, `Forwarded` and `X-Forwarded-Proto` are believed"},
+     .help =
+         "addresses and networks of proxies whose `X-Forwarded-For`, `Forwarded` and `X-Forwarded-Proto` are believed"},
     {"http.body_bytes", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.body_bytes), RANGE(0, 999999999), DEFAULT(8 * MIB),
      .help = "largest body of a request"},
     {"http.head_timeout_ms", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.head_timeout_ms), RANGE(100, 3600000),

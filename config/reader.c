@@ -430,19 +430,33 @@ static void read_object(struct reader *r, const struct place *place, const json_
     }
 }
 
+/** Whether there is a store at all, and what its keys must be together. */
+static void check_store(struct reader *r, const json_t *store)
+{
+    struct config_store *config = &r->config->store;
+
+    config->given = store != NULL;
+    if (json_is_null(store))
+        config->memory = true;
+    if (!json_is_object(store))
+        return;
+    if (!CONFIG_STORE_IS_POSSIBLE)
+        config_report_add(r->report, "store", "must be null: the durable store needs a 64-bit machine");
+    config->memory = false;
+    if (json_object_get(store, "interval_ms") && config->sync != STORE_SYNC_INTERVAL)
+        config_report_add(r->report, "store.interval_ms", "has no effect without \"sync\": \"interval\"");
+}
+
 void reader_read(const json_t *root, struct config *config, struct config_report *report)
 {
     struct reader r = {.report = report, .config = config};
     struct place place = {.section = "", .path = "", .base = config};
-    const json_t *store = json_object_get(root, "store");
 
     if (!json_is_object(root)) {
         report_type(&r, "", "an object", root);
         return;
     }
     read_object(&r, &place, root);
-    if (json_is_object(store) && json_object_size(store) == 0)
-        config_report_add(report, "store", "must be null: a durable store is not built in this version");
-    config->store.given = store != NULL;
+    check_store(&r, json_object_get(root, "store"));
     config->access.anonymous_given = json_object_get(json_object_get(root, "access"), "anonymous") != NULL;
 }

@@ -116,6 +116,9 @@ struct config *config_reload(const struct config *in_use, const struct config *n
         bool kept = keep_access && option_name_in(row, "access.");
         add_change(kept ? &changes->restart : report_of(changes, row->reload), row->path, row, in_use, next);
     }
+    if (in_use->store.memory != next->store.memory)
+        config_report_add(&changes->restart, "store", "%s",
+                          next->store.memory ? "null, was an object" : "an object, was null");
     compare_listeners(in_use, next, changes);
     return merged;
 }

@@ -129,6 +129,7 @@ def command(kind, row, port, http_port, folder, build):
         "listeners": [{"protocol": "mqtt", "bind": f"127.0.0.1:{port}"},
                       {"protocol": "http", "bind": f"127.0.0.1:{http_port}"}],
         "workers": workers,
+        "store": None,
         "limits": {"inflight_messages": row.window, "queued_messages": 100000, "subscriptions_per_session": 0},
         "log": {"level": "error"},
     }

@@ -54,7 +54,7 @@ class Smoke(unittest.TestCase):
     def test_gateway(self):
         port = free_port()
         with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
-            json.dump({"listeners": [{"protocol": "mqtt", "bind": f"127.0.0.1:{port}"}], "workers": 2,
+            json.dump({"listeners": [{"protocol": "mqtt", "bind": f"127.0.0.1:{port}"}], "workers": 2, "store": None,
                        "log": {"level": "error"}}, f)
             f.flush()
             server = self.serve([TIDEGATE, "--config", f.name], port)

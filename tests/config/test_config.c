@@ -17,8 +17,8 @@ static const char full_example[] =
     " \"workers\": 0,\n"
     " \"access\": {\"anonymous\": false, \"password_file\": \"passwd\", \"acl_file\": \"acl\", \"jwt\": {}},\n"
     " \"limits\": {\"packet_bytes\": 2097152, \"connections\": 0, \"web_connections\": 5000},\n"
-    " \"store\": {\"path\": \"/var/lib/tidegate\", \"size_limit_bytes\": 1, \"sync\": \"always\", \"interval_ms\": "
-    "1},\n"
+    " \"store\": {\"path\": \"/var/lib/tidegate\", \"size_limit_bytes\": 17179869184, "
+    "\"sync\": \"always\"},\n"
     " \"http\": {\"hosts\": [\"*\"]}, \"events\": {}, \"webhooks\": [],\n"
     " \"sys_interval_s\": 10, \"log\": {\"level\": \"info\", \"format\": \"text\"}}";
 
@@ -47,8 +47,14 @@ START_TEST(defaults_are_for_this_machine_alone)
         ck_assert_int_eq(c->listeners[i].protocol, i < 2 ? CONFIG_PROTOCOL_MQTT : CONFIG_PROTOCOL_HTTP);
     ck_assert(c->access.anonymous);
     ck_assert(!c->access.anonymous_given);
-    ck_assert(c->store.memory);
+    ck_assert_int_eq(c->store.memory, sizeof(void *) < 8);
     ck_assert(!c->store.given);
+    ck_assert_ptr_null(c->store.path);
+    ck_assert_uint_eq(c->store.size_limit_bytes, 17179869184u);
+    ck_assert_int_eq(c->store.sync, STORE_SYNC_ALWAYS);
+    ck_assert_uint_eq(c->store.interval_ms, 1000);
+    ck_assert_ptr_null(c->store.backup_path);
+    ck_assert_uint_eq(c->limits.restart_will_grace_s, 60);
     ck_assert_uint_eq(c->workers, 0);
     ck_assert_uint_eq(c->sys_interval_s, 10);
     ck_assert_uint_eq(c->drain_s, 10);
@@ -160,6 +166,54 @@ START_TEST(every_value_arrives_in_its_member)
 }
 END_TEST
 
+START_TEST(store_is_durable_unless_it_is_null)
+{
+    struct config *c = load_valid("{}");
+    ck_assert_int_eq(c->store.memory, !CONFIG_STORE_IS_POSSIBLE);
+    ck_assert(!c->store.given);
+    config_free(c);
+    c = load_valid("{\"store\": null}");
+    ck_assert(c->store.memory);
+    ck_assert(c->store.given);
+    config_free(c);
+    if (!CONFIG_STORE_IS_POSSIBLE) {
+        expect_problem("{\"store\": {}}", "store", "needs a 64-bit machine");
+        return;
+    }
+    c = load_valid("{\"store\": {}}");
+    ck_assert(!c->store.memory);
+    ck_assert(c->store.given);
+    config_free(c);
+    c = load_valid("{\"store\": {\"path\": \"/srv/x\", \"size_limit_bytes\": 4194304, \"sync\": \"interval\","
+                   " \"interval_ms\": 20, \"backup_path\": \"/srv/y/\"}, \"limits\": {\"restart_will_grace_s\": 0}}");
+    ck_assert_str_eq(c->store.path, "/srv/x");
+    ck_assert_uint_eq(c->store.size_limit_bytes, 4194304);
+    ck_assert_int_eq(c->store.sync, STORE_SYNC_INTERVAL);
+    ck_assert_uint_eq(c->store.interval_ms, 20);
+    ck_assert_str_eq(c->store.backup_path, "/srv/y/");
+    ck_assert_uint_eq(c->limits.restart_will_grace_s, 0);
+    config_free(c);
+}
+END_TEST
+
+START_TEST(refuses_store_values_that_make_no_sense)
+{
+    if (!CONFIG_STORE_IS_POSSIBLE)
+        return;
+    expect_problem("{\"store\": {\"path\": \"here\"}}", "store.path", "must be an absolute path");
+    expect_problem("{\"store\": {\"backup_path\": \"here\"}}", "store.backup_path", "must be an absolute path");
+    expect_problem("{\"store\": {\"size_limit_bytes\": 4194303}}", "store.size_limit_bytes",
+                   "must be a number from 4194304");
+    expect_problem("{\"store\": {\"sync\": \"never\"}}", "store.sync",
+                   "must be \"always\" or \"interval\", not \"never\"");
+    expect_problem("{\"store\": {\"interval_ms\": 100}}", "store.interval_ms", "without \"sync\": \"interval\"");
+    expect_problem("{\"store\": {\"sync\": \"always\", \"interval_ms\": 100}}", "store.interval_ms", "has no effect");
+    expect_problem("{\"store\": {\"sync\": \"interval\", \"interval_ms\": 9}}", "store.interval_ms",
+                   "from 10 to 3600000");
+    expect_problem("{\"store\": {\"pth\": \"/x\"}}", "store.pth", "did you mean \"path\"?");
+}
+END_TEST
+
 START_TEST(byte_order_mark_is_passed_over)
 {
     config_free(load_valid("\xEF\xBB\xBF{\"workers\": 1}"));
@@ -254,10 +308,6 @@ START_TEST(says_of_each_later_key_that_it_is_not_built)
         "access.password_file",
         "access.acl_file",
         "access.jwt",
-        "store.path",
-        "store.size_limit_bytes",
-        "store.sync",
-        "store.interval_ms",
         "webhooks",
     };
     struct config_report report;
@@ -269,7 +319,6 @@ START_TEST(says_of_each_later_key_that_it_is_not_built)
         ck_assert_ptr_nonnull(strstr(report.problems[i].text, "not built in this version"));
     }
     config_report_fini(&report);
-    expect_problem("{\"store\": {}}", "store", "not built in this version");
 }
 END_TEST
 
@@ -537,6 +586,7 @@ static Suite *suite(void)
     tcase_add_test(values, default_limits_are_those_of_the_contract);
     tcase_add_test(values, empty_object_means_the_defaults);
     tcase_add_test(values, every_value_arrives_in_its_member);
+    tcase_add_test(values, store_is_durable_unless_it_is_null);
     tcase_add_test(values, byte_order_mark_is_passed_over);
     suite_add_tcase(s, values);
     tcase_add_test(refusals, names_line_and_column_of_a_syntax_error);
@@ -549,6 +599,7 @@ static Suite *suite(void)
     tcase_add_test(refusals, refuses_values_of_another_type);
     tcase_add_test(refusals, problems_without_end_are_counted_not_kept);
     suite_add_tcase(s, refusals);
+    tcase_add_test(rules, refuses_store_values_that_make_no_sense);
     tcase_add_test(rules, refuses_an_account_that_does_not_exist);
     tcase_add_test(rules, response_information_begins_a_topic);
     tcase_add_test(rules, address_for_others_needs_a_word_about_anonymous_clients);

@@ -16,6 +16,8 @@ static void text_with(const struct option *row, const char *value, char *text, s
 
     if (option_is_of_listener(row))
         snprintf(text, cap, "{\"listeners\": [{\"bind\": \"127.0.0.1:0\", \"%s\": %s}]}", name, value);
+    else if (strcmp(row->path, "store.interval_ms") == 0) /* has no effect otherwise */
+        snprintf(text, cap, "{\"store\": {\"sync\": \"interval\", \"%s\": %s}}", name, value);
     else if (dot)
         snprintf(text, cap, "{\"%.*s\": {\"%s\": %s}}", (int)(dot - row->path), row->path, name, value);
     else

@@ -96,6 +96,23 @@ START_TEST(listeners_wait_for_a_restart)
 }
 END_TEST
 
+START_TEST(store_waits_for_a_restart)
+{
+    reload("{\"store\": {\"path\": \"/x\"}}", "{\"store\": null}");
+    ck_assert_uint_eq(changes.restart.len, 2);
+    expect(&changes.restart, 0, "store.path", "null, was \"/x\"");
+    expect(&changes.restart, 1, "store", "null, was an object");
+    ck_assert(!merged->store.memory);
+    ck_assert_str_eq(merged->store.path, "/x");
+    teardown();
+    reload("{\"store\": null}", "{\"store\": {\"sync\": \"interval\"}}");
+    ck_assert_uint_eq(changes.restart.len, 2);
+    expect(&changes.restart, 0, "store.sync", "\"interval\", was \"always\"");
+    expect(&changes.restart, 1, "store", "an object, was null");
+    ck_assert(merged->store.memory);
+}
+END_TEST
+
 START_TEST(tells_of_listeners_that_go_and_that_change_their_kind)
 {
     reload("{\"listeners\": [{\"bind\": \"127.0.0.1:5\"}, {\"bind\": \"[::1]:5\"}]}",
@@ -183,6 +200,7 @@ static Suite *suite(void)
     tcase_add_test(tc, same_text_changes_nothing);
     tcase_add_test(tc, sorts_changes_by_how_they_take_effect);
     tcase_add_test(tc, listeners_wait_for_a_restart);
+    tcase_add_test(tc, store_waits_for_a_restart);
     tcase_add_test(tc, tells_of_listeners_that_go_and_that_change_their_kind);
     tcase_add_test(tc, open_listener_that_stays_keeps_its_access);
     tcase_add_test(tc, access_that_is_written_applies_to_listeners_that_stay);

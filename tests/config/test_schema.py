@@ -46,7 +46,7 @@ def leaves(schema, prefix=""):
         path = prefix + key
         if inner.get("type") == "array" and inner["items"].get("type") == "object":
             yield from leaves(inner["items"], path + "[].")
-        elif inner.get("type") == "object":
+        elif "object" in inner.get("type", ""):
             yield from leaves(inner, path + ".")
         else:
             yield path, inner
@@ -73,7 +73,9 @@ DOCUMENTS = [
     {"listeners": [{"unix": "/tmp/x", "proxy_protocol": True}]},
     {"listeners": [{"unix": "/tmp/x", "proxy_protocol": True, "proxy_trusted": ["::1"]}]},
     {"listeners": [LOCAL | {"tls": {}}]}, {"listeners": [LOCAL | {"protocol": "mqtts"}]},
-    {"store": None}, {"store": {}}, {"store": {"path": "/x"}}, {"user": None}, {"http": {}}, {"webhooks": []},
+    {"store": None}, {"store": {}}, {"store": {"path": "/x"}},
+    {"store": {"path": "x"}}, {"store": {"interval_ms": 100}}, {"store": {"sync": "always", "interval_ms": 100}},
+    {"store": {"sync": "interval", "interval_ms": 100}}, {"store": {"sync": "interval"}}, {"store": {"size_limit_bytes": 1}}, {"user": None}, {"http": {}}, {"webhooks": []},
 ]
 # What a schema can't tell: whether an account exists, and what a path names.
 BEYOND = {"user", "listeners[].unix"}

@@ -48,6 +48,7 @@ class Gateway:
                     {"protocol": "mqtt", "bind": "127.0.0.1:%d" % self.mqtt_port},
                 ],
                 "workers": workers,
+                "store": None,
                 "http": http or {},
                 "limits": limits or {},
                 **config,
