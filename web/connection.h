@@ -111,6 +111,12 @@ const uint8_t *web_secret(const struct web_worker *owner);
 /** Whether the gateway is ready. Any thread. */
 bool web_is_ready(const struct web_worker *owner);
 
+/** True until the gateway is ready for the first time. Any thread. */
+bool web_is_starting(const struct web_worker *owner);
+
+/** How far the store has been read. TOTAL 0: not known. Any thread. */
+void web_recovery(const struct web_worker *owner, uint64_t *done, uint64_t *total);
+
 /** Monotonic time of this turn. */
 uint64_t web_now_ms(const struct web_worker *owner);
 

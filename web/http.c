@@ -253,6 +253,12 @@ bool http_is_ready(const struct http_request *request)
     return web_is_ready(request->connection->owner);
 }
 
+bool http_recovery(const struct http_request *request, uint64_t *done, uint64_t *total)
+{
+    web_recovery(request->connection->owner, done, total);
+    return web_is_starting(request->connection->owner) && *total > 0;
+}
+
 void http_memory_free(struct http_request *request)
 {
     while (request->memory != NULL) {

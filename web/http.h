@@ -87,6 +87,7 @@ struct http_route {
     size_t body_bytes_max; /* a larger body is answered with 413; 0: http.body_bytes of the configuration */
     bool
         any_origin; /* answered to pages of every origin, and to any Host: nothing secret, nothing that acts (health) */
+    bool when_starting; /* served also while the store is being read: touches nothing that comes from there */
     bool
         query_is_closed; /* a query parameter that is not among params is a slip of the pen: 400. Else it is passed over */
 };
@@ -175,6 +176,9 @@ uint64_t http_now_ms(const struct http_request *request);
 /** False until the gateway serves, and while it stops. */
 bool http_is_ready(const struct http_request *request);
 
+/** How far the store has been read while the gateway starts: DONE of TOTAL entries. @return false if it has started, or TOTAL is not known */
+bool http_recovery(const struct http_request *request, uint64_t *done, uint64_t *total);
+
 /** The settings of the web side (web.h), its configuration among them; valid until the handler or callback returns. */
 const struct web_settings *http_settings(const struct http_request *request);
 
@@ -215,6 +219,9 @@ void http_reply_json(struct http_request *request, unsigned status, json_t *valu
 /** Answer with an RFC 9457 problem: STATUS and its title, and a DETAIL made like printf(3) for people; NULL: none. */
 void http_problem(struct http_request *request, unsigned status, const char *detail, ...)
     __attribute__((format(printf, 3, 4)));
+
+/** The same, with MEMBERS (taken; NULL: out of memory) of an object added to it. */
+void http_problem_with(struct http_request *request, unsigned status, json_t *members, const char *detail);
 
 /** The reason phrase of STATUS: "Not Found"; "Unknown" for one that is not in use here. */
 const char *http_status_text(unsigned status);

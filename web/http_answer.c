@@ -210,6 +210,7 @@ size_t http_write_refusal(char *buf, size_t cap, unsigned status, const char *de
              status, http_status_text(status), len,
              status == 426   ? "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
              : status == 405 ? "Allow: GET\r\n"
+             : status == 503 ? "Retry-After: 1\r\n"
                              : "",
              body);
     return text.len;
@@ -437,6 +438,18 @@ void http_problem(struct http_request *request, unsigned status, const char *det
             problem = NULL;
         }
     }
+    http_reply_json(request, status, problem);
+}
+
+void http_problem_with(struct http_request *request, unsigned status, json_t *members, const char *detail)
+{
+    json_t *problem = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", http_status_text(status),
+                                "status", (int)status, "detail", detail);
+    if (problem != NULL && json_object_update(problem, members) != 0) {
+        json_decref(problem);
+        problem = NULL;
+    }
+    json_decref(members);
     http_reply_json(request, status, problem);
 }
 

@@ -237,6 +237,10 @@ static void find_route(struct http_request *request)
     request->route = match.route;
     request->rest = match.rest;
     request->allow = match.methods;
+    if (web_is_starting(request->connection->owner) && (match.route == NULL || !match.route->when_starting)) {
+        refuse_later(request, 503, "the gateway is starting");
+        return;
+    }
     if (match.route != NULL) {
         return;
     }
@@ -383,6 +387,8 @@ static void handle(struct http_request *request)
     if (request->refusal != 0) {
         if (request->refusal == 405) {
             add_allow(request);
+        } else if (request->refusal == 503) {
+            http_add_header(request, "Retry-After", "1");
         }
         http_problem(request, request->refusal, "%s", request->refusal_detail);
         return;

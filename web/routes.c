@@ -17,7 +17,9 @@ static const struct http_outcome alive_outcomes[] = {
 
 static const struct http_outcome ready_outcomes[] = {
     {200, "application/json", "The gateway serves clients."},
-    {503, "application/problem+json", "It is starting or stopping."},
+    {503, "application/problem+json",
+     "It is starting or stopping; while it reads its store, done and total tell how many entries it has read of how "
+     "many, about."},
     {0, NULL, NULL},
 };
 
@@ -317,10 +319,11 @@ const struct http_route web_routes[] = {
     {HTTP_GET, "/retainedMessage/*", compat_retained, "The retained value of a topic as JSON", "compatibility",
      .params = topic_params, .outcomes = compat_retained_outcomes},
     {HTTP_GET, "/healthz", health_handle_alive, "Is the gateway alive?", "health", .outcomes = alive_outcomes,
-     .any_origin = true},
+     .any_origin = true, .when_starting = true},
     {HTTP_GET, "/readyz", health_handle_ready, "Does the gateway serve clients?", "health", .outcomes = ready_outcomes,
-     .any_origin = true},
-    {HTTP_GET, "/metrics", metrics_handle, "Numbers for Prometheus", "health", .outcomes = metrics_outcomes},
+     .any_origin = true, .when_starting = true},
+    {HTTP_GET, "/metrics", metrics_handle, "Numbers for Prometheus", "health", .outcomes = metrics_outcomes,
+     .when_starting = true},
     {HTTP_GET, "/openapi.json", openapi_handle, "The description of this API", "health", .outcomes = openapi_outcomes},
     {HTTP_GET, "/api/v1/clients", admin_list_clients, "Clients and their connections", "admin",
      .params = client_list_params, .outcomes = list_outcomes},

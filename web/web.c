@@ -45,6 +45,9 @@ struct web {
     struct worker_guest guest;
     _Atomic(struct web_settings *) settings; /* replaced by the main thread, read under RCU */
     atomic_bool is_ready;
+    atomic_bool has_started;         /* it was ready once */
+    _Atomic uint64_t recovery_done;  /* entries of the store that were read */
+    _Atomic uint64_t recovery_total; /* 0: not known */
     size_t descriptors;
     uint8_t secret[HTTP_SECRET_BYTES]; /* immutable */
     uint64_t fingerprint;              /* of http.directory at the last look; owner: main thread */
@@ -180,7 +183,27 @@ bool web_reload(struct web *web, const struct config *config)
 
 void web_set_ready(struct web *web, bool is_ready)
 {
+    if (is_ready) {
+        atomic_store_explicit(&web->has_started, true, memory_order_release);
+    }
     atomic_store_explicit(&web->is_ready, is_ready, memory_order_relaxed);
+}
+
+void web_set_recovery(struct web *web, uint64_t done, uint64_t total)
+{
+    atomic_store_explicit(&web->recovery_done, done, memory_order_relaxed);
+    atomic_store_explicit(&web->recovery_total, total, memory_order_relaxed);
+}
+
+bool web_is_starting(const struct web_worker *owner)
+{
+    return !atomic_load_explicit(&owner->web->has_started, memory_order_acquire);
+}
+
+void web_recovery(const struct web_worker *owner, uint64_t *done, uint64_t *total)
+{
+    *done = atomic_load_explicit(&owner->web->recovery_done, memory_order_relaxed);
+    *total = atomic_load_explicit(&owner->web->recovery_total, memory_order_relaxed);
 }
 
 const uint8_t *web_secret(const struct web_worker *owner)

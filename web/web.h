@@ -49,8 +49,12 @@ bool web_reload(struct web *web, const struct config *config);
 /** About once a second: read http.directory again if it has changed. Main thread, registered for RCU. */
 void web_refresh(struct web *web);
 
-/** Tell whether the gateway is ready (/readyz). Any thread. */
+/** Tell whether the gateway is ready (/readyz). Until it is for the first time only routes that say so (http_route.when_starting) are served,
+ * all others are answered with 503. Any thread. */
 void web_set_ready(struct web *web, bool is_ready);
+
+/** Tell how far the store has been read: DONE of TOTAL entries, about. Any thread. */
+void web_set_recovery(struct web *web, uint64_t done, uint64_t total);
 
 /** The first file descriptor that is not kept for web connections. */
 size_t web_descriptors(const struct web *web);

@@ -196,6 +196,9 @@ int ws_on_upgrade(struct web_connection *connection, void *in)
         refusal.status = http_check_origin(connection, &detail);
         refusal.detail = detail;
     }
+    if (refusal.status == 0 && web_is_starting(connection->owner)) {
+        refusal = (struct lws_guard_refusal){503, "the gateway is starting"};
+    }
     if (refusal.status == 0 && connection->owner->is_draining) {
         refusal = (struct lws_guard_refusal){503, "the server is stopping"};
     }

@@ -114,6 +114,15 @@ static void set_alarm(struct worker *worker)
     }
 }
 
+static void start_listeners(struct worker *worker, bool for_guest)
+{
+    for (struct listener *listener = worker->listeners; listener != NULL; listener = listener->next) {
+        if (listener->is_for_guest == for_guest) {
+            listener_start(listener, worker);
+        }
+    }
+}
+
 static void close_listeners(struct worker *worker)
 {
     for (struct listener *listener = worker->listeners; listener != NULL; listener = listener->next) {
@@ -130,6 +139,10 @@ static bool guest_turn(struct worker *worker)
 static void follow_phase(struct worker *worker)
 {
     int phase = atomic_load_explicit(&worker->workers->phase, memory_order_acquire);
+    if (phase == WORKERS_RUN && !worker->is_open) {
+        worker->is_open = true;
+        start_listeners(worker, false);
+    }
     if (phase == WORKERS_DRAIN && !worker->is_draining) {
         worker->is_draining = true;
         const struct worker_guest *guest = worker->workers->guest;
@@ -200,9 +213,8 @@ static void *worker_main(void *arg)
     tg_rcu_register_thread();
     set_time(worker);
     worker->swept_ms = worker->now_ms;
-    for (struct listener *listener = worker->listeners; listener != NULL; listener = listener->next) {
-        listener_start(listener, worker);
-    }
+    start_listeners(worker, true);
+    follow_phase(worker);
     while (atomic_load_explicit(&worker->workers->phase, memory_order_acquire) != WORKERS_STOP) {
         take_turn(worker);
     }
@@ -353,6 +365,18 @@ static void set_phase(struct workers *workers, enum workers_phase phase)
     atomic_store_explicit(&workers->phase, (int)phase, memory_order_release);
     for (unsigned i = 0; i < workers->count; i++) {
         workers_wake(workers, i);
+    }
+}
+
+void workers_hold(struct workers *workers)
+{
+    atomic_store_explicit(&workers->phase, (int)WORKERS_HOLD, memory_order_relaxed);
+}
+
+void workers_release(struct workers *workers)
+{
+    if (atomic_load_explicit(&workers->phase, memory_order_relaxed) == WORKERS_HOLD) {
+        set_phase(workers, WORKERS_RUN);
     }
 }
 

@@ -95,6 +95,7 @@ struct worker {                        /* owner: its thread, unless a line says 
     bool may_sleep;
     bool is_woken; /* since the last turn */
     bool mail_is_left;
+    bool is_open; /* its listeners accept, not only those for the guest */
     bool is_draining;
     struct connection_list lists[CONNECTION_STATES];
 
@@ -111,6 +112,7 @@ struct worker {                        /* owner: its thread, unless a line says 
 
 enum workers_phase {
     WORKERS_RUN,
+    WORKERS_HOLD, /* only what is for the guest is accepted */
     WORKERS_DRAIN,
     WORKERS_STOP,
 };
@@ -149,6 +151,15 @@ void workers_set_guest(struct workers *workers, const struct worker_guest *guest
 
 /** Follow LIMITS (connections, write_stall_timeout_ms) from now on. Any one thread. */
 void workers_set_limits(struct workers *workers, const struct config_limits *limits);
+
+/**
+ * Let the clients of listeners that are not for the guest wait, until workers_release(): the kernel keeps them. Main thread, before
+ * workers_start().
+ */
+void workers_hold(struct workers *workers);
+
+/** Accept them; a no-op if they were not held, or WORKERS are being drained. Main thread. */
+void workers_release(struct workers *workers);
 
 /**
  * Start a thread for each place of BROKER (borrowed until workers_stop(); as many places as workers). Main thread; signals that the caller

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,6 +257,85 @@ START_TEST(refuses_and_recovers_when_descriptors_run_out)
     for (size_t i = 1; i < WAITING; i++) {
         close(fds[i]);
     }
+    stop();
+}
+END_TEST
+
+/* A guest that says hello and goodbye. */
+static void greet(void *arg, struct worker *worker, int fd, struct listener *listener, const uint8_t *address,
+                  uint16_t port)
+{
+    (void)arg;
+    (void)address;
+    (void)port;
+    ck_assert_int_eq(write(fd, "guest\n", 6), 6);
+    close(fd);
+    connection_count_out(worker, listener);
+}
+
+static bool do_nothing(void *arg, struct worker *worker)
+{
+    (void)arg;
+    (void)worker;
+    return false;
+}
+
+static void end_nothing(void *arg, struct worker *worker)
+{
+    (void)arg;
+    (void)worker;
+}
+
+static const struct worker_guest greeter = {NULL, greet, do_nothing, end_nothing, end_nothing};
+
+static uint16_t listen_for_guest(void)
+{
+    struct config_listener config;
+    socket_loopback(&config);
+    config.protocol = CONFIG_PROTOCOL_HTTP;
+    return listen_on(&config);
+}
+
+START_TEST(lets_clients_wait_that_are_held_but_not_those_of_the_guest)
+{
+    make(1, 0);
+    uint16_t port = listen_with_limit(0);
+    uint16_t guest_port = listen_for_guest();
+    workers_set_guest(workers, &greeter, 1000);
+    workers_hold(workers);
+    run();
+    int early = socket_connected(port);
+    ck_assert(socket_say(early, "echo hello\n"));
+    int guest = socket_connected(guest_port);
+    ck_assert(socket_hears(guest, "guest\n"));
+    ck_assert(socket_is_silent(early));
+    ck_assert_uint_eq(fake_get(broker, FAKE_CLIENTS), 0);
+    workers_release(workers);
+    ck_assert(socket_hears(early, "hello\n"));
+    workers_release(workers);
+    int late = socket_connected(port);
+    ck_assert(serves(late));
+    close(early);
+    close(guest);
+    close(late);
+    stop();
+}
+END_TEST
+
+START_TEST(stops_while_clients_are_held)
+{
+    make(2, 0);
+    uint16_t port = listen_with_limit(0);
+    workers_hold(workers);
+    run();
+    int fd = socket_connected(port);
+    workers_drain(workers);
+    ck_assert(socket_is_over(fd));
+    workers_release(workers); /* too late to change anything */
+    while (!workers_are_drained(workers)) {
+        sched_yield();
+    }
+    close(fd);
     stop();
 }
 END_TEST
@@ -525,6 +605,8 @@ static Suite *suite(void)
     tcase_add_test(connections, refuses_more_connections_than_all_may_have);
     tcase_add_test(connections, refuses_connections_while_memory_is_short);
     tcase_add_test(connections, refuses_and_recovers_when_descriptors_run_out);
+    tcase_add_test(connections, lets_clients_wait_that_are_held_but_not_those_of_the_guest);
+    tcase_add_test(connections, stops_while_clients_are_held);
     tcase_add_test(connections, closes_its_socket_and_every_connection_when_draining);
     suite_add_tcase(suite, connections);
     TCase *worker = tcase_create("worker");
