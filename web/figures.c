@@ -64,6 +64,7 @@ const struct figure figure_rows[] = {
     {"messages_dropped_total", COUNTER(NULL), {"cause"}, {"too_large"}, STAT(dropped_too_large)},
     {"messages_dropped_total", COUNTER(NULL), {"cause"}, {"denied"}, STAT(dropped_denied)},
     {"messages_dropped_total", COUNTER(NULL), {"cause"}, {"no_memory"}, STAT(dropped_no_memory)},
+    {"messages_dropped_total", COUNTER(NULL), {"cause"}, {"damaged"}, STAT(dropped_damaged)},
     {"messages_dropped_total", COUNTER(NULL), {"cause"}, {"no_member"}, STAT(dropped_no_member)},
 
     {"queued_messages", GAUGE("Messages that wait in sessions."), {0}, {0}, STAT(queued_messages)},

@@ -2,6 +2,7 @@ noinst_LIBRARIES += gateway/libbase.a
 gateway_libbase_a_SOURCES = \
 	gateway/base/assert.c \
 	gateway/base/assert.h \
+	gateway/base/be.h \
 	gateway/base/character.c \
 	gateway/base/character.h \
 	gateway/base/container.h \

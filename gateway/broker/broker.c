@@ -125,6 +125,11 @@ void broker_free(struct broker *broker)
         return;
     }
     receive_all_mail(broker);
+    for (unsigned p = 0; p < broker->place_count; p++) {
+        place_flush_port(broker->places[p]);
+    }
+    broker->store->engine->settle(broker->store);
+    receive_all_mail(broker); /* what the store has read */
     directory_free(broker->directory);
     for (unsigned p = 0; p < broker->place_count; p++) {
         place_free(broker->places[p]);
@@ -191,7 +196,8 @@ size_t broker_memory(const struct broker *broker)
     uint64_t sum = retained_bytes(broker->retained);
     for (unsigned p = 0; p < broker->place_count; p++) {
         const struct stats *stats = &broker->places[p]->stats;
-        sum += atomic_load_explicit(&stats->queued_bytes, memory_order_relaxed) +
+        sum += atomic_load_explicit(&stats->queued_bytes, memory_order_relaxed) -
+               atomic_load_explicit(&stats->unloaded_bytes, memory_order_relaxed) +
                atomic_load_explicit(&stats->input_bytes, memory_order_relaxed) +
                atomic_load_explicit(&stats->subscription_bytes, memory_order_relaxed) +
                atomic_load_explicit(&stats->sessions, memory_order_relaxed) * sizeof(struct session) +

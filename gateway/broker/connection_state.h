@@ -42,6 +42,7 @@ enum client_pause {
     CLIENT_PAUSE_MEMORY = 4,
     CLIENT_PAUSE_PARKED = 8, /* too many acknowledgements wait for the store */
     CLIENT_PAUSE_DRAIN = 16,
+    CLIENT_PAUSE_STORE = 64,  /* much waits to be written */
     CLIENT_PAUSE_OUTPUT = 32, /* it does not take the answers to what it sends */
 };
 
@@ -162,6 +163,8 @@ bool connecting_open_local(struct client *client, const struct local_options *op
 void connecting_set_pending(struct client *client, struct acquire *pending);
 
 /* --- acknowledgements (reply.c) --------------------------------------------------------------------------------------- */
+
+/* TICKET is taken in all of them. */
 
 /**
  * Answer with a PUBACK, PUBREC, PUBREL or PUBCOMP once TICKET is done, in the order of the calls. WHY is static text or NULL.

@@ -18,6 +18,7 @@
 #include "gateway/base/timer_wheel.h"
 #include "gateway/broker/broker.h"
 #include "gateway/broker/index.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/link_table.h"
 #include "gateway/broker/mail.h"
 #include "gateway/broker/outq.h"
@@ -32,10 +33,12 @@ struct client;
 struct directory;
 struct gather;
 struct place_wait;
+struct recovering;
 struct retained;
 struct retained_walk;
 struct session;
 struct store;
+struct store_port;
 struct sys;
 
 /** The part of the configuration that a reload may change. immutable after it is published; freed after a grace period */
@@ -64,6 +67,12 @@ struct place { /* owner: its thread, but for mailbox and stats */
     TAILQ_HEAD(, retained_walk) walks; /* those that can go on now, next first */
     struct place_wait *waits;          /* oldest first */
     struct place_wait *last_wait;
+    struct store_port *port;                 /* NULL: nothing outlives the process */
+    struct store_ticket last_end;            /* of the session that ended last */
+    struct kept_list waiting;                /* whose next message is not on disk yet */
+    struct kept_list positions;              /* whose position is to be stored */
+    struct timer position_timer;             /* set while there is one */
+    struct recovering *recovering;           /* while what was stored is read; NULL: no more */
     struct batch *batches[INDEX_PLACES_MAX]; /* publications for other places, not posted yet */
     struct batch *spare_batches;
     uint32_t spare_batch_count;
@@ -82,6 +91,7 @@ struct place { /* owner: its thread, but for mailbox and stats */
     struct sys *sys;           /* place 0 */
     unsigned index;
     bool draining;
+    bool store_busy;          /* some client here is paused because much waits to be written */
     bool memory_short;        /* some client here is paused for lack of memory */
     _Atomic bool store_moved; /* any thread sets it, the place's thread looks at its parked acknowledgements */
 

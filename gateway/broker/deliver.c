@@ -7,13 +7,14 @@
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/handover.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/local.h"
 #include "gateway/broker/local_client.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/outgoing.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/subscription.h"
+#include "gateway/store/message.h"
 #include "protocol/publish.h"
 
 #define FAN_OUT_MIN         4u    /* receivers from which on bytes are shared */
@@ -258,13 +259,20 @@ static bool entry_init(struct place *place, struct publication *publication, con
     }
     entry->subscription_id = d->id_count > 0 ? d->ids[0] : 0;
     entry->message = message_ref(message);
+    if (qos > 0 && publication->record != NULL && session_is_durable(d->session) && d->session->kept != NULL) {
+        entry->record = store_record_ref(publication->record); /* kept_deliver() makes it a recipient */
+    }
     return true;
 }
 
 /* True if a QoS > 0 message may leave at once. */
-static bool may_send_now(const struct place *place, const struct session *session, const struct client *client)
+static bool may_send_now(const struct place *place, const struct session *session, const struct client *client,
+                         const struct outgoing_entry *entry)
 {
     const struct outgoing *outgoing = &session->outgoing;
+    if (entry->qos == 2 && entry->record != NULL) { /* when it is on disk */
+        return false;
+    }
     return client->state == CLIENT_CONNECTED && !client->blocked && outgoing->queue.count == 0 &&
            outgoing->resend == 0 && outgoing->window.count < client->window &&
            client->out.len < place->settings->limits.output_bytes &&
@@ -277,12 +285,14 @@ static bool send_now(struct place *place, struct publication *publication, struc
 {
     struct client *client = session->client;
     struct outgoing *outgoing = &session->outgoing;
-    entry->seq = outgoing->next_seq;
+    entry->seq = outgoing->next_seq++;
     entry->state = OUTGOING_SENT;
+    kept_deliver(place, session, entry);
+    kept_count(place, session);
     if (!outgoing_push(&outgoing->window, entry)) {
+        kept_finish(place, session, entry);
         return false;
     }
-    outgoing->next_seq++;
     struct publish_parts parts = {
         .head = {.retain = entry->retain,
                  .qos = entry->qos,
@@ -321,14 +331,17 @@ static void deliver_queued(struct place *place, struct publication *publication,
         STATS_ADD(&place->stats, dropped_no_memory, 1);
         return;
     }
-    if (qos > 0 && client != NULL && may_send_now(place, session, client)) {
+    if (qos > 0 && client != NULL && may_send_now(place, session, client, &entry)) {
         if (!send_now(place, publication, session, &entry)) {
             STATS_ADD(&place->stats, dropped_no_memory, 1);
             outgoing_entry_fini(&entry);
         }
         return;
     }
-    (void)session_enqueue(place, session, &entry);
+    bool must_wait = client != NULL && qos == 2 && entry.record != NULL;
+    if (session_enqueue(place, session, &entry) && must_wait) {
+        kept_wait(place, session);
+    }
 }
 
 static void deliver(struct place *place, struct publication *publication, const struct delivery *d)

@@ -1,22 +1,12 @@
 /* PUBACK, PUBREC, PUBREL and PUBCOMP from a client. [MQTT 5.0, 4.3.2 and 4.3.3] */
 #include "gateway/broker/connection_state.h"
-#include "gateway/store/message.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/outgoing.h"
 #include "gateway/broker/packet_ids.h"
 #include "gateway/broker/session.h"
+#include "gateway/store/message.h"
 #include "gateway/store/store.h"
 #include "protocol/ack.h"
-
-static struct store_ticket submit(struct client *client, enum store_operation_kind kind, uint64_t seq,
-                                  uint16_t packet_id)
-{
-    const struct session *session = client->session;
-    if (!session_is_durable(session)) {
-        return (struct store_ticket){0, 0};
-    }
-    struct store_operation operation = {.kind = kind, .session = session->hash, .seq = seq, .packet_id = packet_id};
-    return store_submit(client->place->broker->store, &operation);
-}
 
 static void finish(struct client *client, uint32_t at)
 {
@@ -45,8 +35,8 @@ static void on_pubrec(struct client *client, const struct ack *ack)
     struct outgoing *outgoing = &client->session->outgoing;
     int64_t at = outgoing_find(outgoing, ack->packet_id);
     if (at < 0) {
-        reply_ack(client, (struct store_ticket){0, 0}, PACKET_PUBREL, ack->packet_id,
-                  REASON_PACKET_IDENTIFIER_NOT_FOUND, "packet id is not in use");
+        reply_ack(client, STORE_TICKET_DONE, PACKET_PUBREL, ack->packet_id, REASON_PACKET_IDENTIFIER_NOT_FOUND,
+                  "packet id is not in use");
         return;
     }
     struct outgoing_entry *entry = outgoing_at(&outgoing->window, (uint32_t)at);
@@ -62,7 +52,11 @@ static void on_pubrec(struct client *client, const struct ack *ack)
     message_unref(entry->message);    /* [MQTT-4.3.3-6] from here on only the id counts */
     entry->message = NULL;
     entry->state = OUTGOING_RELEASED;
-    struct store_ticket ticket = submit(client, STORE_QOS2_SENT, entry->seq, ack->packet_id);
+    struct store_ticket ticket;
+    if (!kept_sent(client->place, client->session, entry, &ticket)) {
+        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
     reply_ack(client, ticket, PACKET_PUBREL, ack->packet_id, REASON_SUCCESS, NULL);
 }
 
@@ -70,11 +64,15 @@ static void on_pubrel(struct client *client, const struct ack *ack)
 {
     struct session *session = client->session;
     if (!packet_ids_remove(&session->received, ack->packet_id)) {
-        reply_ack(client, (struct store_ticket){0, 0}, PACKET_PUBCOMP, ack->packet_id,
-                  REASON_PACKET_IDENTIFIER_NOT_FOUND, "packet id is not in use");
+        reply_ack(client, STORE_TICKET_DONE, PACKET_PUBCOMP, ack->packet_id, REASON_PACKET_IDENTIFIER_NOT_FOUND,
+                  "packet id is not in use");
         return;
     }
-    struct store_ticket ticket = submit(client, STORE_QOS2_RELEASED, 0, ack->packet_id);
+    struct store_ticket ticket;
+    if (!kept_released(client->place, session, ack->packet_id, &ticket)) {
+        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
     reply_ack(client, ticket, PACKET_PUBCOMP, ack->packet_id, REASON_SUCCESS, NULL);
 }
 
@@ -90,7 +88,10 @@ static void on_pubcomp(struct client *client, const struct ack *ack)
         client_close(client, REASON_PROTOCOL_ERROR, "PUBCOMP before PUBREC");
         return;
     }
-    finish(client, (uint32_t)at);
+    uint64_t seq = entry->seq;
+    session_finish(client->place, client->session, (uint32_t)at);
+    kept_completed(client->place, client->session, seq);
+    session_pump(client->place, client->session);
 }
 
 void handle_ack(struct client *client, enum packet_type type, struct bytes body)

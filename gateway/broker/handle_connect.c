@@ -9,12 +9,13 @@
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/directory.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/local.h"
 #include "gateway/broker/local_client.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/topic_rules.h"
 #include "gateway/broker/will.h"
+#include "gateway/store/message.h"
 #include "gateway/store/store.h"
 #include "protocol/connect.h"
 #include "protocol/publish.h"
@@ -461,15 +462,6 @@ static bool set_will(struct connecting *connecting, struct session *session)
     return true;
 }
 
-static struct store_ticket submit(struct place *place, const struct session *session)
-{
-    if (!session_is_durable(session) && session->will == NULL) {
-        return (struct store_ticket){0, 0};
-    }
-    struct store_operation operation = {.kind = STORE_SESSION, .session = session->hash};
-    return store_submit(place->broker->store, &operation);
-}
-
 /* True unless SESSION is known to be another user's than the one who connects. */
 static bool is_owner(const struct connecting *connecting, const struct session *session)
 {
@@ -524,7 +516,12 @@ void connecting_acquired(struct client *client, struct session *session, bool pr
     if (present) {
         session_classify(place, session); /* its rules may be others than last time */
     }
-    reply_connack(client, submit(place, session));
+    struct store_ticket ticket;
+    if (!kept_put(place, session, &ticket)) {
+        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    reply_connack(client, ticket);
 }
 
 /* --- CONNACK ------------------------------------------------------------------------------------------------------------- */

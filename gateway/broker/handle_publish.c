@@ -4,12 +4,13 @@
 #include "gateway/base/log.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
-#include "gateway/store/message.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/packet_ids.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/route.h"
 #include "gateway/broker/session.h"
+#include "gateway/store/message.h"
 #include "gateway/store/store.h"
 #include "protocol/publish.h"
 
@@ -99,24 +100,35 @@ static void refuse(struct client *client, const struct publish *p, uint8_t reaso
                 LOG_BYTES("topic", p->topic.data, p->topic.len), LOG_CODE("reason_code", reason_code),
                 LOG_STR("reason", why));
     if (client->version == MQTT_5_0 && p->qos > 0) {
-        answer(client, p, (struct store_ticket){0, 0}, reason_code, why);
+        answer(client, p, STORE_TICKET_DONE, reason_code, why);
     } else if (reason_code == REASON_NOT_AUTHORIZED || (reason_code == REASON_QUOTA_EXCEEDED && p->qos == 0)) {
-        answer(client, p, (struct store_ticket){0, 0}, REASON_SUCCESS, NULL);
+        answer(client, p, STORE_TICKET_DONE, REASON_SUCCESS, NULL);
     } else {
         client_close(client, reason_code, why);
     }
 }
 
-static struct store_ticket submit(struct client *client, const struct publish *p, struct publication *publication)
+/* Publish what was routed, and answer. */
+static void commit(struct client *client, const struct publish *p, struct publication *publication, bool matched)
 {
     struct place *place = client->place;
-    struct store_ticket ticket = publish_submit(place, publication);
-    if (p->qos == 2 && session_is_durable(client->session)) {
-        struct store_operation operation = {
-            .kind = STORE_QOS2_RECEIVED, .session = client->session->hash, .packet_id = p->packet_id};
-        ticket = store_submit(place->broker->store, &operation); /* later than the publish: done after it */
+    struct session *session = client->session;
+    struct store_write *writes = NULL;
+    if (p->qos == 2 && !kept_received(session, p->packet_id, &writes)) {
+        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
     }
-    return ticket;
+    struct store_ticket ticket = publication_commit(place, publication, writes);
+    if (p->qos == 2 && !kept_unsettled(session, p->packet_id, &ticket)) {
+        store_ticket_release(&ticket);
+        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    if (p->qos > 0) {
+        answer(client, p, ticket, matched ? REASON_SUCCESS : REASON_NO_MATCHING_SUBSCRIBERS, NULL);
+    } else {
+        store_ticket_release(&ticket);
+    }
 }
 
 static void publish(struct client *client, const struct publish *p, struct bytes forwarded)
@@ -146,8 +158,10 @@ static void publish(struct client *client, const struct publish *p, struct bytes
         }
         refuse(client, p, reason_code, "no room for the message");
     } else {
-        struct store_ticket ticket = submit(client, p, &publication);
-        answer(client, p, ticket, matched ? REASON_SUCCESS : REASON_NO_MATCHING_SUBSCRIBERS, NULL);
+        commit(client, p, &publication, matched);
+        if (place->store_busy && (p->qos > 0 || p->retain)) {
+            client_set_paused(client, CLIENT_PAUSE_STORE, true);
+        }
         if ((publication.interest & place->congested) != 0) {
             client_set_paused(client, CLIENT_PAUSE_CONGESTED, true);
         }
@@ -176,7 +190,7 @@ void handle_publish(struct client *client, uint8_t flags, struct bytes body)
         return;
     }
     if (p.qos == 2 && packet_ids_has(client->session->received, p.packet_id)) {
-        answer(client, &p, (struct store_ticket){0, 0}, REASON_SUCCESS, NULL); /* [MQTT-4.3.3-10] */
+        answer(client, &p, kept_settles(client->session, p.packet_id), REASON_SUCCESS, NULL); /* [MQTT-4.3.3-10] */
         return;
     }
     if (client->version == MQTT_5_0 && p.qos > 0) {

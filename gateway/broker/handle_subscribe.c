@@ -6,6 +6,7 @@
 
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/subscribe_one.h"
 #include "gateway/store/store.h"
@@ -14,14 +15,16 @@
 
 #define CODES_STACK_BYTES 256u
 
-static struct store_ticket submit(struct client *client)
+/* Answer once WRITES (taken, may be NULL) are on disk. */
+static void answer(struct client *client, struct store_write *writes, enum packet_type type, uint16_t packet_id,
+                   struct bytes codes, const char *why)
 {
-    const struct session *session = client->session;
-    if (!session_is_durable(session)) {
-        return (struct store_ticket){0, 0};
+    struct store_ticket ticket = STORE_TICKET_DONE;
+    if (writes != NULL && !store_port_write(client->place->port, writes, &ticket)) {
+        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
     }
-    struct store_operation operation = {.kind = STORE_SUBSCRIPTIONS, .session = session->hash};
-    return store_submit(client->place->broker->store, &operation);
+    reply_suback(client, ticket, type, packet_id, codes, why);
 }
 
 /* @return false if the packet as a whole is a protocol error; the client was closed then */
@@ -71,12 +74,13 @@ void handle_subscribe(struct client *client, struct bytes body)
                       : 0;
     const char *why = NULL;
     size_t count = 0;
+    struct store_write *writes = NULL;
     struct bytes cursor = packet.entries;
     struct subscribe_entry entry;
     while (subscribe_next(&cursor, client->version, &entry)) {
-        codes[count++] = subscribe_one(client, &entry, id, &why);
+        codes[count++] = subscribe_one(client, &entry, id, &writes, &why);
     }
-    reply_suback(client, submit(client), PACKET_SUBACK, packet.packet_id, (struct bytes){codes, count}, why);
+    answer(client, writes, PACKET_SUBACK, packet.packet_id, (struct bytes){codes, count}, why);
     if (codes != small) {
         free(codes);
     }
@@ -122,17 +126,20 @@ void handle_unsubscribe(struct client *client, struct bytes body)
     size_t count = 0;
     struct bytes cursor = packet.entries;
     struct bytes filter;
+    struct store_write *writes = NULL;
     while (unsubscribe_next(&cursor, &filter)) {
         struct subscription *subscription =
             subscription_find(&session->subscriptions, filter, place->broker->hash_seed);
-        if (subscription != NULL) {
+        if (subscription != NULL && !kept_subscription(session, subscription, true, &writes)) {
+            codes[count++] = REASON_UNSPECIFIED_ERROR;
+        } else if (subscription != NULL) {
             subscription_remove(place, &session->subscriptions, subscription);
             codes[count++] = REASON_SUCCESS;
         } else {
             codes[count++] = REASON_NO_SUBSCRIPTION_EXISTED;
         }
     }
-    reply_suback(client, submit(client), PACKET_UNSUBACK, packet.packet_id, (struct bytes){codes, count}, NULL);
+    answer(client, writes, PACKET_UNSUBACK, packet.packet_id, (struct bytes){codes, count}, NULL);
     if (codes != small) {
         free(codes);
     }

@@ -7,8 +7,9 @@
 #include "gateway/broker/core.h"
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/directory.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/mail.h"
-#include "gateway/store/message.h"
+#include "gateway/broker/place_init.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained_walk.h"
 #include "gateway/broker/route.h"
@@ -16,6 +17,7 @@
 #include "gateway/broker/share.h"
 #include "gateway/broker/subscription.h"
 #include "gateway/broker/will.h"
+#include "gateway/store/message.h"
 #include "protocol/reason.h"
 
 /* One subscription of the session, at both places. */
@@ -27,7 +29,8 @@ struct moved_subscription {
 /* A publication that came to B before the session did. */
 struct held {
     struct held *next;
-    struct message *message; /* holds a reference */
+    struct message *message;     /* holds a reference */
+    struct store_record *record; /* holds a reference, and has it open; NULL: not durable */
     struct subscription *subscription;
     uint64_t number;
     unsigned origin;
@@ -120,6 +123,10 @@ void handover_hold(struct place *place, struct subscription *subscription, struc
         return;
     }
     held->message = message_ref(message);
+    if (publication->record != NULL) {
+        held->record = store_record_ref(publication->record);
+        store_record_open(held->record);
+    }
     held->subscription = subscription;
     held->number = publication->number;
     held->origin = publication->origin;
@@ -134,9 +141,13 @@ void handover_hold(struct place *place, struct subscription *subscription, struc
     handover->held_count++;
 }
 
-static void held_free(struct held *held)
+static void held_free(struct place *place, struct held *held)
 {
     message_unref(held->message);
+    if (held->record != NULL) {
+        store_port_close(place->port, held->record);
+        store_record_unref(held->record);
+    }
     free(held);
 }
 
@@ -151,6 +162,7 @@ static struct held *release_one(struct place *place, const struct handover *hand
     bool wanted = false;
     struct publication publication;
     publication_from_message(&publication, first->message);
+    publication.record = first->record;
     publication.origin = first->origin;
     publication.number = first->number;
     struct subscription *shared = first->is_shared ? first->subscription : NULL;
@@ -184,7 +196,7 @@ static void release_held(struct place *place, struct handover *handover)
         while (held != next) {
             struct held *done = held;
             held = held->next;
-            held_free(done);
+            held_free(place, done);
         }
     }
     handover->held = NULL;
@@ -245,6 +257,9 @@ static void on_import(struct place *place, struct mail *mail)
     STATS_ADD(&place->stats, queued_messages, session->outgoing.queue.count);
     STATS_ADD(&place->stats, queued_bytes, session->outgoing.queue_bytes);
     STATS_ADD(&place->stats, handovers, 1);
+    if (session->kept != NULL) {
+        STATS_ADD(&place->stats, unloaded_bytes, session->kept->unloaded_bytes);
+    }
     uint32_t at = 0;
     for (struct subscription *s = subscription_next(&session->subscriptions, &at); s != NULL;
          s = subscription_next(&session->subscriptions, &at)) {
@@ -298,6 +313,11 @@ static void export_session(struct place *place, struct handover *handover)
     session_leave_full(place, session);
     subscription_clear(place, &session->subscriptions);
     session->handover = NULL;
+    kept_leave(place, session);
+    if (session->kept != NULL) {
+        STATS_ADD(&place->stats, unloaded_bytes, -(uint64_t)session->kept->unloaded_bytes);
+    }
+    place_flush_port(place); /* what B submits about the session comes later */
     STATS_ADD(&place->stats, sessions, -1);
     STATS_ADD(&place->stats, queued_messages, -(uint64_t)session->outgoing.queue.count);
     STATS_ADD(&place->stats, queued_bytes, -(uint64_t)session->outgoing.queue_bytes);
@@ -386,12 +406,13 @@ static void on_prepare(struct place *place, struct mail *mail)
             while (handover->held != NULL) {
                 struct held *held = handover->held;
                 handover->held = held->next;
-                held_free(held);
+                held_free(place, held);
             }
             post(place, handover->from, handover, on_failed);
             return;
         }
         handover->moved[i].new->retained_stamp = old->retained_stamp;
+        handover->moved[i].new->number = old->number;
     }
     post(place, handover->from, handover, on_prepared);
 }

@@ -5,11 +5,12 @@
 #include "gateway/access/access.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/local_client.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/subscribe_one.h"
 #include "gateway/broker/subscription.h"
+#include "gateway/store/message.h"
 #include "protocol/reason.h"
 #include "protocol/subscribe.h"
 
@@ -88,8 +89,8 @@ static size_t size_of(struct bytes topic, struct bytes properties, struct bytes 
 
 static size_t size_of_entry(const struct outgoing_entry *entry)
 {
-    const struct message *message = entry->message;
-    return message == NULL ? 0 : size_of(message_topic(message), message_properties(message), message_payload(message));
+    size_t size = outgoing_size(entry);
+    return size == 0 ? 0 : size - sizeof(struct message);
 }
 
 void local_opened(struct client *client, bool session_present)
@@ -216,11 +217,22 @@ uint8_t local_subscribe(struct local *local, const struct local_subscription *su
         return REASON_SESSION_TAKEN_OVER;
     }
     const char *reason = NULL;
-    uint8_t code = subscribe_one(local->client, &entry, subscription->id, &reason);
+    struct store_write *writes = NULL;
+    uint8_t code = subscribe_one(local->client, &entry, subscription->id, &writes, &reason);
+    kept_forget(local->client->place, writes);
     if (why != NULL) {
         *why = reason;
     }
     return code;
+}
+
+static void unsubscribe(struct place *place, struct session *session, struct subscription *subscription)
+{
+    struct store_write *writes = NULL;
+    if (kept_subscription(session, subscription, true, &writes)) {
+        kept_forget(place, writes);
+    }
+    subscription_remove(place, &session->subscriptions, subscription);
 }
 
 bool local_unsubscribe(struct local *local, struct bytes filter)
@@ -234,7 +246,7 @@ bool local_unsubscribe(struct local *local, struct bytes filter)
     if (subscription == NULL) {
         return false;
     }
-    subscription_remove(place, &session->subscriptions, subscription);
+    unsubscribe(place, session, subscription);
     return true;
 }
 
@@ -252,7 +264,7 @@ void local_unsubscribe_others(struct local *local, const struct bytes *filters, 
             stays = bytes_equal((struct bytes){s->full, s->full_len}, filters[i]);
         }
         if (!stays) {
-            subscription_remove(local->client->place, set, s);
+            unsubscribe(local->client->place, local->client->session, s);
             at = 0; /* the others may have moved */
         }
         s = subscription_next(set, &at);

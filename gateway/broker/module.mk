@@ -24,16 +24,19 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/handover.h \
 	gateway/broker/index.c \
 	gateway/broker/index.h \
+	gateway/broker/kept.c \
+	gateway/broker/kept.h \
 	gateway/broker/level_table.c \
 	gateway/broker/level_table.h \
 	gateway/broker/link_table.c \
 	gateway/broker/link_table.h \
+	gateway/broker/load.c \
+	gateway/broker/load.h \
 	gateway/broker/local.c \
 	gateway/broker/local.h \
 	gateway/broker/local_client.h \
 	gateway/broker/mail.c \
 	gateway/broker/mail.h \
-	gateway/broker/message.c \
 	gateway/broker/outgoing.c \
 	gateway/broker/outgoing.h \
 	gateway/broker/outq.c \

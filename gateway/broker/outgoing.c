@@ -4,6 +4,7 @@
 
 #include "gateway/base/assert.h"
 #include "gateway/store/message.h"
+#include "gateway/store/record.h"
 
 #define RING_CAPACITY_MIN 4u
 
@@ -91,9 +92,34 @@ void outgoing_unmark(struct outgoing *outgoing, const struct outgoing_entry *ent
     }
 }
 
+size_t outgoing_size(const struct outgoing_entry *entry)
+{
+    if (entry->message != NULL) {
+        return message_size(entry->message);
+    }
+    return entry->record != NULL ? store_record_message_size(entry->record) : 0;
+}
+
+bool outgoing_fill(struct outgoing_ring *ring, const struct outgoing_entry *entries, uint32_t count)
+{
+    TG_ASSERT(ring->count == 0);
+    while (ring->capacity < count) {
+        if (!ring_grow(ring)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        ring->count++;
+        *outgoing_at(ring, i) = entries[i];
+    }
+    return true;
+}
+
 void outgoing_entry_fini(struct outgoing_entry *entry)
 {
     message_unref(entry->message);
+    store_record_unref(entry->record);
+    entry->record = NULL;
     free(entry->more);
     entry->message = NULL;
     entry->more = NULL;

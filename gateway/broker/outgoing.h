@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct message;
+struct store_record;
 struct subscription;
 
 enum outgoing_state {
@@ -34,11 +35,14 @@ struct outgoing_ids {
 };
 
 struct outgoing_entry {      /* owner: the session's place */
-    struct message *message; /* holds a reference; NULL once PUBREC came */
+    struct message *message; /* holds a reference; NULL once PUBREC came, or while the record alone has it */
+    struct store_record
+        *record; /* holds a reference; NULL: not durable, or finished as far as the store is concerned */
     uint64_t seq;
     struct subscription *shared; /* the shared subscription it came by; NULL: none, or unsubscribed since */
     struct outgoing_ids *more;   /* owned; NULL: subscription_id is all */
     uint32_t subscription_id;    /* 0: none */
+    uint32_t recipient;          /* its number in the record */
     uint8_t state;
     uint8_t qos; /* effective: 0..2 */
     bool retain;
@@ -87,6 +91,12 @@ static inline uint16_t outgoing_packet_id(uint64_t seq)
 
 /** ENTRY, which is in the window, is not to be repeated any more, if it was; its state is set by the caller. */
 void outgoing_unmark(struct outgoing *outgoing, const struct outgoing_entry *entry);
+
+/** Bytes of ENTRY's message, be it in memory or not; 0 once PUBREC came. */
+size_t outgoing_size(const struct outgoing_entry *entry);
+
+/** Put ENTRIES (their references go with them; ascending seq) into RING, which is empty. @return false without memory: then they are the caller's. */
+bool outgoing_fill(struct outgoing_ring *ring, const struct outgoing_entry *entries, uint32_t count);
 
 /** Give back what ENTRY refers to. */
 void outgoing_entry_fini(struct outgoing_entry *entry);

@@ -16,6 +16,7 @@
 #include "gateway/broker/route.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/subscription.h"
+#include "gateway/store/store.h"
 #include "protocol/reason.h"
 
 #define ROUTE_CACHE_ENTRIES 4096u
@@ -47,6 +48,11 @@ static void on_memory_timer(struct timer *timer)
     unpause(place, CLIENT_PAUSE_MEMORY);
 }
 
+static void on_position_timer(struct timer *timer)
+{
+    kept_put_positions(TG_CONTAINER_OF(timer, struct place, position_timer));
+}
+
 static void on_full_timer(struct timer *timer)
 {
     struct place *place = TG_CONTAINER_OF(timer, struct place, full_timer);
@@ -58,7 +64,7 @@ static void on_full_timer(struct timer *timer)
 static void on_sweep_timer(struct timer *timer)
 {
     struct place *place = TG_CONTAINER_OF(timer, struct place, sweep_timer);
-    size_t dropped = retained_sweep(place->broker->retained, place->now_ms);
+    size_t dropped = retained_sweep(place->broker->retained, place->now_ms, place->port);
     timer_wheel_set(place->wheel, timer, place->now_ms + (dropped > 0 ? SWEEP_BUSY_MS : SWEEP_MS));
 }
 
@@ -84,11 +90,17 @@ struct place *place_new(struct broker *broker, unsigned index, uint64_t now_ms, 
         .gather = gather_new(),
     };
     TAILQ_INIT(&place->walks);
+    TAILQ_INIT(&place->waiting);
+    TAILQ_INIT(&place->positions);
+    timer_init(&place->position_timer, on_position_timer);
+    if (broker->store->is_durable) {
+        place->port = store_port_new(broker->store, index);
+    }
     timer_init(&place->memory_timer, on_memory_timer);
     timer_init(&place->full_timer, on_full_timer);
     timer_init(&place->sweep_timer, on_sweep_timer);
     if (place->pool == NULL || place->wheel == NULL || place->cache == NULL || place->gather == NULL ||
-        (index == 0 && !sys_place_init(place))) {
+        (broker->store->is_durable && place->port == NULL) || (index == 0 && !sys_place_init(place))) {
         place_free(place);
         return NULL;
     }
@@ -105,6 +117,7 @@ void place_free(struct place *place)
     }
     sys_place_fini(place);
     route_fini(place);
+    store_port_free(place->port);
     link_table_fini(&place->groups);
     free(place->full);
     gather_free(place->gather);
@@ -112,6 +125,13 @@ void place_free(struct place *place)
     timer_wheel_free(place->wheel);
     outq_pool_free(place->pool);
     free(place);
+}
+
+void place_flush_port(struct place *place)
+{
+    if (place->port != NULL) {
+        store_port_flush(place->port);
+    }
 }
 
 /* --- a turn ------------------------------------------------------------------------------------------------------------- */
@@ -230,6 +250,11 @@ bool place_end_turn(struct place *place)
         atomic_store(&place->store_moved, false);
         reply_release_parked(place);
         place_release_waits(place);
+        kept_resume_waiting(place);
+        if (place->store_busy && store_admit(place->broker->store, 0) != STORE_BUSY) {
+            place->store_busy = false;
+            unpause(place, CLIENT_PAUSE_STORE);
+        }
     }
     bool more = classify_again(place);
     more |= retained_walk_run(place);
@@ -239,6 +264,7 @@ bool place_end_turn(struct place *place)
     route_flush(place);
     flush_clients(place);
     route_flush(place); /* a connection that ended may have left a will */
+    place_flush_port(place);
     return more || place->dirty != NULL ||
            !TAILQ_EMPTY(&place->walks); /* what has ended a turn may have begun something */
 }

@@ -15,4 +15,7 @@ struct place *place_new(struct broker *broker, unsigned index, uint64_t now_ms, 
 /** Free PLACE, which has no mail, client or session any more. NULL is a no-op. */
 void place_free(struct place *place);
 
+/** Let the store have what PLACE has submitted. */
+void place_flush_port(struct place *place);
+
 #endif

@@ -2,11 +2,11 @@
 
 #include "gateway/access/access.h"
 #include "gateway/broker/core.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/route.h"
 #include "gateway/broker/topic_rules.h"
+#include "gateway/store/message.h"
 #include "protocol/reason.h"
 #include "protocol/topic.h"
 #include "protocol/utf8.h"
@@ -32,20 +32,19 @@ uint8_t publish_check(struct place *place, const struct access_identity *identit
         *why = "not allowed to publish to this topic";
         return REASON_NOT_AUTHORIZED;
     }
-    if ((p->qos > 0 || p->retain) && !store_admit(place->broker->store, p->topic.len + p->payload.len)) {
-        *why = "store is full";
-        return REASON_QUOTA_EXCEEDED;
+    if (p->qos > 0 || p->retain) {
+        switch (store_admit(place->broker->store, p->topic.len + p->payload.len)) {
+        case STORE_FULL:
+            *why = "store is full";
+            return REASON_QUOTA_EXCEEDED;
+        case STORE_BUSY:
+            place->store_busy = true;
+            break;
+        case STORE_ADMITTED:
+            break;
+        }
     }
     return REASON_SUCCESS;
-}
-
-struct store_ticket publish_submit(struct place *place, struct publication *publication)
-{
-    if (!publication->retain && (publication->qos == 0 || publication->durable == 0)) {
-        return (struct store_ticket){0, 0};
-    }
-    struct store_operation operation = {.kind = STORE_PUBLISH, .message = publication_message(place, publication)};
-    return store_submit(place->broker->store, &operation);
 }
 
 /* What a PUBLISH packet is checked for while it is decoded. */
@@ -77,7 +76,8 @@ static bool is_congested(struct place *place, struct bytes topic)
     return place->congested != 0 && (route_cache_find(place->cache, topic)->interest & place->congested) != 0;
 }
 
-struct place_published place_publish(struct place *place, const struct place_publication *p)
+static struct place_published publish(struct place *place, const struct place_publication *p,
+                                      struct store_write **writes)
 {
     struct place_published result = {0};
     result.reason_code = check_fields(place, p, &result.why);
@@ -87,6 +87,10 @@ struct place_published place_publish(struct place *place, const struct place_pub
     if (result.reason_code == REASON_SUCCESS && is_congested(place, p->topic)) {
         result.reason_code = REASON_QUOTA_EXCEEDED;
         result.why = "receivers are busy";
+    }
+    if (result.reason_code == REASON_SUCCESS && place->store_busy && (p->qos > 0 || p->retain)) {
+        result.reason_code = REASON_SERVER_BUSY;
+        result.why = "the store is busy";
     }
     if (result.reason_code != REASON_SUCCESS) {
         return result;
@@ -105,9 +109,18 @@ struct place_published place_publish(struct place *place, const struct place_pub
     if (result.reason_code != REASON_SUCCESS) {
         result.why = "no room for the message";
     } else {
-        result.ticket = publish_submit(place, &publication);
+        result.ticket = publication_commit(place, &publication, *writes);
+        *writes = NULL;
     }
     publication_fini(place, &publication);
+    return result;
+}
+
+struct place_published place_publish(struct place *place, const struct place_publication *p)
+{
+    struct store_write *writes = p->writes;
+    struct place_published result = publish(place, p, &writes);
+    store_writes_free(writes);
     return result;
 }
 
@@ -118,7 +131,8 @@ void place_await(struct place *place, struct place_wait *wait, struct store_tick
     wait->ticket = ticket;
     wait->next = NULL;
     wait->prev = NULL;
-    if (store_is_done(place->broker->store, ticket)) {
+    if (store_is_done(place->broker->store, &wait->ticket)) {
+        store_ticket_release(&wait->ticket);
         wait->done(wait);
         return;
     }
@@ -153,14 +167,20 @@ void place_await_cancel(struct place *place, struct place_wait *wait)
     }
     wait->next = NULL;
     wait->prev = NULL;
+    store_ticket_release(&wait->ticket);
 }
 
 void place_release_waits(struct place *place)
 {
-    while (place->waits != NULL && store_is_done(place->broker->store, place->waits->ticket)) {
-        struct place_wait *wait = place->waits;
-        place_await_cancel(place, wait);
-        wait->done(wait);
+    struct place_wait *wait = place->waits;
+    while (wait != NULL) { /* not in the order in which they began: records are done when they are done */
+        struct place_wait *next = wait->next;
+        if (store_is_done(place->broker->store, &wait->ticket)) {
+            place_await_cancel(place, wait);
+            wait->done(wait);
+            next = place->waits; /* it may have ended others */
+        }
+        wait = next;
     }
 }
 

@@ -29,13 +29,14 @@ struct place_publication { /* all of it borrowed for the call */
     bool retain;
     bool is_utf8;                           /* Payload Format Indicator 1 is among the properties */
     const struct access_identity *identity; /* NULL if access allows all */
+    struct store_write *writes;             /* to be stored in the same transaction; taken, in any case */
 };
 
 struct place_published {
     uint8_t reason_code;        /* 0; >= 0x80: refused, nothing happened */
     const char *why;            /* static, if refused */
     bool matched;               /* somebody is interested */
-    struct store_ticket ticket; /* what a confirmation must wait for: place_await() */
+    struct store_ticket ticket; /* what a confirmation must wait for: to be given to place_await(), or released */
 };
 
 /** Publish as a client would, with all checks: topic, rights, limits, payload format. The place's thread. */
@@ -49,7 +50,7 @@ struct place_wait {
     void (*done)(struct place_wait *wait); /* called once, on the place's thread; may call the broker */
 };
 
-/** Call WAIT->done() when TICKET is done: at once if it is. */
+/** Call WAIT->done() when TICKET (taken) is done: at once if it is. */
 void place_await(struct place *place, struct place_wait *wait, struct store_ticket ticket);
 
 /** Wait no more; a no-op if it is done. */
@@ -79,9 +80,6 @@ uint64_t place_wall_ms(const struct place *place);
  */
 uint8_t publish_check(struct place *place, const struct access_identity *identity, const struct place_publication *p,
                       const char **why);
-
-/** What a confirmation of PUBLICATION, which was routed, waits for. */
-struct store_ticket publish_submit(struct place *place, struct publication *publication);
 
 /** Call those whose ticket is done. */
 void place_release_waits(struct place *place);

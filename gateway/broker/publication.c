@@ -35,6 +35,38 @@ struct message *publication_message(struct place *place, struct publication *pub
     return message;
 }
 
+bool publication_keep(struct place *place, struct publication *publication)
+{
+    struct message *message = place->port != NULL ? publication_message(place, publication) : NULL;
+    if (message == NULL) {
+        return false;
+    }
+    uint64_t expires_ms = STORE_NEVER_EXPIRES;
+    if (publication->expires_ms != MESSAGE_NEVER_EXPIRES) {
+        expires_ms = place->wall_ms + (publication->expires_ms - place->now_ms);
+    }
+    publication->record = store_record_new(message, place->broker->place_count, expires_ms);
+    publication->owns_record = publication->record != NULL;
+    return publication->owns_record;
+}
+
+struct store_ticket publication_commit(struct place *place, struct publication *publication, struct store_write *writes)
+{
+    struct store_ticket ticket = STORE_TICKET_DONE;
+    if (publication->owns_record) {
+        if (writes != NULL) {
+            store_record_attach(publication->record, writes);
+        }
+        ticket.record = publication->record; /* the reference goes with it */
+        publication->owns_record = false;
+        publication->record = NULL;
+        store_port_close(place->port, ticket.record);
+    } else if (writes != NULL && !store_port_write(place->port, writes, &ticket)) {
+        ticket.number = UINT64_MAX; /* nobody is told that it is done */
+    }
+    return ticket;
+}
+
 uint32_t publication_remaining_s(uint64_t expires_ms, uint64_t now_ms)
 {
     if (expires_ms <= now_ms) {
@@ -117,6 +149,10 @@ void publication_from_message(struct publication *publication, struct message *m
 
 void publication_fini(struct place *place, struct publication *publication)
 {
+    if (publication->owns_record) {
+        struct store_ticket ticket = publication_commit(place, publication, NULL);
+        store_ticket_release(&ticket);
+    }
     message_unref(publication->message);
     publication->message = NULL;
     if (publication->encoded != 0) {

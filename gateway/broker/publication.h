@@ -10,8 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/store/message.h"
 #include "gateway/broker/outq.h"
+#include "gateway/store/message.h"
+#include "gateway/store/store.h"
 #include "protocol/bytes.h"
 #include "protocol/packet.h"
 
@@ -32,15 +33,27 @@ struct publication {
     unsigned origin;         /* place whose thread routed it first */
     uint8_t qos;
     bool retain;
-    bool is_fan_out;         /* many receivers here: encode once, let them share the bytes */
-    struct message *message; /* NULL until needed; one reference of the publication's own */
-    uint8_t encoded;         /* bit n: encodings[n] is made */
+    bool is_fan_out;             /* many receivers here: encode once, let them share the bytes */
+    struct message *message;     /* NULL until needed; one reference of the publication's own */
+    struct store_record *record; /* to which durable receivers are added; NULL: none. Borrowed, or: */
+    bool owns_record;            /* a reference, and it is open on this publication's account */
+    uint8_t encoded;             /* bit n: encodings[n] is made */
     struct outq_shared encodings[PUBLICATION_ENCODINGS];
     struct outq_shared shared_payload; /* block NULL: not made */
 };
 
 /** The message of PUBLICATION, made now if need be; borrowed. NULL without memory. */
 struct message *publication_message(struct place *place, struct publication *publication);
+
+/** Let PUBLICATION have a record of its own, if the store is durable. @return false without memory, or if nothing is durable */
+bool publication_keep(struct place *place, struct publication *publication);
+
+/**
+ * Everything has been routed: close PUBLICATION's own record, if it has one, with WRITES (taken, may be NULL) in the same transaction.
+ * @return what an acknowledgement waits for (to be released)
+ */
+struct store_ticket publication_commit(struct place *place, struct publication *publication,
+                                       struct store_write *writes);
 
 /** The PUBLISH packet with QoS 0 and no more than what all receivers of VERSION get; NULL without memory, or when it would be too large for MQTT. */
 const struct outq_shared *publication_encoding(struct place *place, struct publication *publication,
@@ -58,7 +71,7 @@ void publication_from_message(struct publication *publication, struct message *m
 /** A publication of MESSAGE's bytes (borrowed until publication_fini()), to be published anew: receivers get a message of their own. */
 void publication_over_message(struct publication *publication, const struct message *message);
 
-/** Give back the message and the encodings. */
+/** Give back the message and the encodings; a record of its own that is open is closed. */
 void publication_fini(struct place *place, struct publication *publication);
 
 #endif

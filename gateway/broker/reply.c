@@ -87,7 +87,7 @@ static void send_suback(struct client *client, enum packet_type type, uint16_t p
 /* True if what waits for TICKET may be sent now. */
 static bool may_send(const struct client *client, struct store_ticket ticket)
 {
-    return client->parked == NULL && (ticket.number == 0 || store_is_done(client->place->broker->store, ticket));
+    return client->parked == NULL && store_is_done(client->place->broker->store, &ticket);
 }
 
 /* Clients that have something parked are in their place's list. */
@@ -131,10 +131,13 @@ static void park(struct client *client, struct parked_ack *ack)
     }
 }
 
+/* TICKET is taken. */
 static struct parked_ack *parked_new(enum parked_kind kind, struct store_ticket ticket, size_t code_count)
 {
     struct parked_ack *ack = calloc(1, sizeof(*ack) + code_count);
-    if (ack != NULL) {
+    if (ack == NULL) {
+        store_ticket_release(&ticket);
+    } else {
         ack->kind = kind;
         ack->ticket = ticket;
         ack->code_count = code_count;
@@ -145,10 +148,12 @@ static struct parked_ack *parked_new(enum parked_kind kind, struct store_ticket 
 void reply_ack(struct client *client, struct store_ticket ticket, enum packet_type type, uint16_t packet_id,
                uint8_t reason_code, const char *why)
 {
-    if (client->is_local) { /* it speaks in sequence numbers, see local.h */
-        return;
+    if (client->is_local) {
+        store_ticket_release(&ticket);
+        return; /* it speaks in sequence numbers, see local.h */
     }
     if (may_send(client, ticket)) {
+        store_ticket_release(&ticket);
         send_ack(client, type, packet_id, reason_code, why);
         return;
     }
@@ -166,6 +171,7 @@ void reply_suback(struct client *client, struct store_ticket ticket, enum packet
                   struct bytes codes, const char *why)
 {
     if (may_send(client, ticket)) {
+        store_ticket_release(&ticket);
         send_suback(client, type, packet_id, codes, why);
         return;
     }
@@ -182,6 +188,7 @@ void reply_suback(struct client *client, struct store_ticket ticket, enum packet
 void reply_connack(struct client *client, struct store_ticket ticket)
 {
     if (may_send(client, ticket)) {
+        store_ticket_release(&ticket);
         connecting_finish(client);
         return;
     }
@@ -207,7 +214,7 @@ static void release(struct client *client, const struct parked_ack *ack)
 static void release_client(struct client *client)
 {
     struct store *store = client->place->broker->store;
-    while (client->parked != NULL && store_is_done(store, client->parked->ticket)) {
+    while (client->parked != NULL && store_is_done(store, &client->parked->ticket)) {
         struct parked_ack *ack = client->parked;
         client->parked = ack->next;
         if (client->parked == NULL) {
@@ -215,6 +222,7 @@ static void release_client(struct client *client)
         }
         client->parked_count--;
         STATS_ADD(&client->place->stats, parked_acknowledgements, -1);
+        store_ticket_release(&ack->ticket);
         release(client, ack); /* what a CONNACK sets free may park anew, or close the client */
         free(ack);
     }
@@ -245,6 +253,7 @@ void reply_drop_parked(struct client *client)
     while (client->parked != NULL) {
         struct parked_ack *ack = client->parked;
         client->parked = ack->next;
+        store_ticket_release(&ack->ticket);
         free(ack);
     }
     STATS_ADD(&client->place->stats, parked_acknowledgements, -(uint64_t)client->parked_count);

@@ -12,6 +12,7 @@
 
 #include "gateway/base/assert.h"
 #include "gateway/base/hash.h"
+#include "gateway/store/store.h"
 #include "protocol/topic.h"
 
 #include <bsd/sys/tree.h>
@@ -25,7 +26,8 @@
 
 struct value { /* lock: shard.mutex */
     RB_ENTRY(value) entry;
-    struct message *message; /* shares */
+    struct message *message;     /* shares */
+    struct store_record *record; /* shares: what the store has of it; NULL: nothing */
 };
 
 RB_HEAD(values, value);
@@ -158,6 +160,7 @@ void retained_free(struct retained *retained)
             next = RB_NEXT(values, &shard->values, value);
             RB_REMOVE(values, &shard->values, value);
             message_unref(value->message);
+            store_record_unref(value->record);
             free(value);
         }
         pthread_mutex_destroy(&shard->mutex);
@@ -222,17 +225,39 @@ static void value_free(struct value *value)
 {
     if (value != NULL) {
         message_unref(value->message);
+        store_record_unref(value->record);
         free(value);
     }
 }
 
+/* Free VALUE, and let the store forget it. */
+static void value_drop(struct value *value, struct store_port *port)
+{
+    if (value->record != NULL) {
+        store_port_finish(port, value->record, STORE_RETAINED);
+        value->record = NULL;
+    }
+    value_free(value);
+}
+
+/* Let VALUE be kept by RECORD (shares, may be NULL) from now on; *OLD: by what it was, if by anything. */
+static void take_record(struct value *value, struct store_record *record, struct store_record **old)
+{
+    if (value->record != NULL) {
+        *old = value->record;
+    }
+    value->record = record != NULL ? store_record_ref(record) : NULL;
+}
+
 /* Delete the topic of MESSAGE, whose payload is empty. [MQTT-3.3.1-6] [MQTT-3.3.1-7] */
-static void clear_topic(struct retained *retained, struct shard *shard, struct message *message)
+static void clear_topic(struct retained *retained, struct shard *shard, struct message *message,
+                        struct store_record **old)
 {
     pthread_mutex_lock(&shard->mutex);
     struct value *value = shard_find(shard, message_topic(message));
     if (value != NULL) {
         value_remove(retained, shard, value);
+        take_record(value, NULL, old);
     }
     message->version = version_next(retained);
     pthread_mutex_unlock(&shard->mutex);
@@ -259,7 +284,7 @@ static enum tg_err replace(struct retained *retained, struct shard *shard, struc
 }
 
 /* Make a value for MESSAGE, whose topic has none. */
-static enum tg_err insert(struct retained *retained, struct shard *shard, struct message *message)
+static enum tg_err insert(struct retained *retained, struct shard *shard, struct message *message, struct value **out)
 {
     if (!reserve(&retained->messages, 1, atomic_load_explicit(&retained->messages_max, memory_order_relaxed))) {
         return TG_ERR_LIMIT;
@@ -274,30 +299,89 @@ static enum tg_err insert(struct retained *retained, struct shard *shard, struct
         give_back(&retained->bytes, value_bytes(message));
         return TG_ERR_NO_MEMORY;
     }
-    value->message = message_ref(message);
+    *value = (struct value){.message = message_ref(message)};
     RB_INSERT(values, &shard->values, value);
+    *out = value;
     return TG_OK; /* NOLINT(clang-analyzer-unix.Malloc): the tree has it */
 }
 
-enum tg_err retained_store(struct retained *retained, struct message *message)
+/* Put MESSAGE, whose topic has *VALUE or none; *BEFORE: what was there. */
+static enum tg_err put(struct retained *retained, struct shard *shard, struct value **value, struct message *message,
+                       struct message **before)
+{
+    enum tg_err err =
+        *value != NULL ? replace(retained, shard, *value, message, before) : insert(retained, shard, message, value);
+    if (err == TG_OK) {
+        shard->expiring += can_expire(message);
+    }
+    return err;
+}
+
+enum tg_err retained_store(struct retained *retained, struct message *message, struct store_record *record,
+                           struct store_record **old)
 {
     struct shard *shard = shard_of(retained, message_topic(message));
     if (message->payload_len == 0) {
-        clear_topic(retained, shard, message);
+        clear_topic(retained, shard, message, old);
         return TG_OK;
     }
-    struct message *old = NULL;
+    struct message *before = NULL;
     message->version = 0;
     pthread_mutex_lock(&shard->mutex);
     struct value *value = shard_find(shard, message_topic(message));
-    enum tg_err err = value != NULL ? replace(retained, shard, value, message, &old) : insert(retained, shard, message);
+    enum tg_err err = put(retained, shard, &value, message, &before);
     if (err == TG_OK) {
-        shard->expiring += can_expire(message);
+        take_record(value, record, old);
         message->version = version_next(retained);
     }
     pthread_mutex_unlock(&shard->mutex);
-    message_unref(old);
+    message_unref(before);
     return err;
+}
+
+enum tg_err retained_restore(struct retained *retained, struct message *message, struct store_record *record,
+                             struct store_record **loser)
+{
+    struct shard *shard = shard_of(retained, message_topic(message));
+    struct message *before = NULL;
+    enum tg_err err = TG_OK;
+    pthread_mutex_lock(&shard->mutex);
+    struct value *value = shard_find(shard, message_topic(message));
+    if (value != NULL && value->message->version > message->version) {
+        *loser = store_record_ref(record);
+    } else {
+        err = put(retained, shard, &value, message, &before);
+        if (err == TG_OK) {
+            take_record(value, record, loser);
+        }
+    }
+    pthread_mutex_unlock(&shard->mutex);
+    message_unref(before);
+    return err;
+}
+
+void retained_continue_at(struct retained *retained, uint64_t version)
+{
+    uint64_t now = atomic_load(&retained->version);
+    while (now < version && !atomic_compare_exchange_weak(&retained->version, &now, version)) {
+    }
+}
+
+void retained_sweep_tombstones(struct retained *retained, struct store_port *port)
+{
+    for (unsigned i = 0; i < SHARDS; i++) {
+        struct shard *shard = &retained->shards[i];
+        pthread_mutex_lock(&shard->mutex);
+        struct value *next = NULL;
+        for (struct value *value = RB_MIN(values, &shard->values); value != NULL; value = next) {
+            next = RB_NEXT(values, &shard->values, value);
+            if (value->message->payload_len == 0) {
+                value_remove(retained, shard, value);
+                value_drop(value, port);
+            }
+        }
+        pthread_mutex_unlock(&shard->mutex);
+    }
 }
 
 /* The value of TOPIC if it is not above STAMP. */
@@ -501,7 +585,7 @@ static size_t sweep_shard(struct retained *retained, struct shard *shard, uint64
     return count;
 }
 
-size_t retained_sweep(struct retained *retained, uint64_t now_ms)
+size_t retained_sweep(struct retained *retained, uint64_t now_ms, struct store_port *port)
 {
     struct value *dropped[SLICE_ENTRIES];
     size_t count = 0;
@@ -511,7 +595,7 @@ size_t retained_sweep(struct retained *retained, uint64_t now_ms)
         count += sweep_shard(retained, &retained->shards[at], now_ms, dropped + count, &budget);
     }
     for (size_t i = 0; i < count; i++) {
-        value_free(dropped[i]);
+        value_drop(dropped[i], port);
     }
     return count;
 }

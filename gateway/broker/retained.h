@@ -21,6 +21,8 @@
 #include "protocol/bytes.h"
 
 struct retained;
+struct store_port;
+struct store_record;
 
 /** An empty store; MESSAGES_MAX and BYTES_MAX bound it (0: no bound); hashes are seeded. Returns owned; NULL without memory. */
 struct retained *retained_new(size_t messages_max, size_t bytes_max, uint64_t seed);
@@ -40,10 +42,13 @@ void retained_set_limits(struct retained *retained, size_t messages_max, size_t 
  * one it replaces is always taken.
  *
  * @param message shares: a reference is added if it is kept
+ * @param record  shares: what the store has of MESSAGE; NULL: nothing
+ * @param old     out: owned, the record of the value that was there, whose STORE_RETAINED is to be finished; untouched if there was none
  * @return TG_OK (also for deleting what was not there); TG_ERR_LIMIT if the bounds forbid a *new* topic or more bytes, TG_ERR_NO_MEMORY;
  *         then nothing changed, and message->version is 0
  */
-enum tg_err retained_store(struct retained *retained, struct message *message) __attribute__((warn_unused_result));
+enum tg_err retained_store(struct retained *retained, struct message *message, struct store_record *record,
+                           struct store_record **old) __attribute__((warn_unused_result));
 
 /** The retained value of TOPIC; returns owned (a reference), NULL if there is none or it expired at or before NOW_MS. Any thread. */
 struct message *retained_get(struct retained *retained, struct bytes topic, uint64_t now_ms);
@@ -86,10 +91,24 @@ size_t retained_cursor_next(struct retained *retained, struct retained_cursor *c
 void retained_cursor_put_back(struct retained *retained, struct retained_cursor *cursor, struct message *message);
 
 /**
- * Look for expired values and drop them: at most a few hundred entries per call, going round; shards in which nothing can expire
- * cost nothing. Returns how many went. Any thread.
+ * A value from the store, at the start: it is kept if no higher version of its topic is there. MESSAGE->version is its own.
+ *
+ * @param loser out: owned, the record (RECORD itself, or that of what was there) that has been superseded; untouched if none was
  */
-size_t retained_sweep(struct retained *retained, uint64_t now_ms);
+enum tg_err retained_restore(struct retained *retained, struct message *message, struct store_record *record,
+                             struct store_record **loser) __attribute__((warn_unused_result));
+
+/** Everything has been restored: values with an empty payload say that there is none, and go, their records finished through PORT. */
+void retained_sweep_tombstones(struct retained *retained, struct store_port *port);
+
+/** Versions from now on are above VERSION. */
+void retained_continue_at(struct retained *retained, uint64_t version);
+
+/**
+ * Look for expired values and drop them: at most a few hundred entries per call, going round; shards in which nothing can expire
+ * cost nothing. Their records are finished through PORT (NULL: there are none). Returns how many went. PORT's thread.
+ */
+size_t retained_sweep(struct retained *retained, uint64_t now_ms, struct store_port *port);
 
 /** Values stored, and the bytes they count for against the bound. Any thread; approximate while others write. */
 size_t retained_count(const struct retained *retained);

@@ -7,10 +7,10 @@
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/index.h"
 #include "gateway/broker/local_client.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/subscription.h"
+#include "gateway/store/message.h"
 
 #define SLICE_VALUES  256u
 #define COST_PER_TURN 1024u /* of all slices, see struct retained_cursor; the last may go beyond it */

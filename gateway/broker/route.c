@@ -7,10 +7,11 @@
 #include "gateway/broker/core.h"
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/mail.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/share.h"
+#include "gateway/store/message.h"
+#include "gateway/store/store.h"
 #include "protocol/reason.h"
 
 #define BATCH_BYTES          (32u * 1024u)
@@ -29,8 +30,9 @@ struct batch_record {
     uint64_t publisher;
     uint64_t version;
     uint64_t number;
-    uint64_t group;          /* number of the shared group it is for; 0: for plain receivers */
-    struct message *message; /* NULL: copied; else a reference of the record's own */
+    uint64_t group;              /* number of the shared group it is for; 0: for plain receivers */
+    struct store_record *record; /* NULL: none; else a reference of the record's own, and it is open for the receiver */
+    struct message *message;     /* NULL: copied; else a reference of the record's own */
 };
 
 struct batch { /* the sender's until posted, the receiver's until returned */
@@ -172,7 +174,11 @@ static bool send_to(struct place *place, unsigned to, struct publication *public
         .version = publication->version,
         .number = publication->number,
         .group = group,
+        .record = publication->record,
     };
+    if (publication->record != NULL) {
+        store_record_open(store_record_ref(publication->record));
+    }
     if (message != NULL) {
         record->message = message_ref(message);
         place->batches[to]->mail.charge += message_size(message);
@@ -207,6 +213,7 @@ static void publication_of_record(struct publication *publication, struct batch_
             .retain = record->retain,
         };
     }
+    publication->record = record->record;
     publication->version = record->version;
     publication->number = record->number;
     publication->origin = origin;
@@ -248,6 +255,10 @@ static void receive_record(struct place *place, struct batch_record *record, uns
     }
     publication_fini(place, &publication);
     message_unref(record->message);
+    if (record->record != NULL) {
+        store_port_close(place->port, record->record);
+        store_record_unref(record->record);
+    }
 }
 
 static void on_batch(struct place *place, struct mail *mail)
@@ -269,6 +280,7 @@ static void batch_free(struct batch *batch)
         struct batch_record *record = (struct batch_record *)(void *)(batch->data + at);
         at += record->size;
         message_unref(record->message);
+        store_record_unref(record->record);
     }
     free(batch);
 }
@@ -299,10 +311,19 @@ void route_fini(struct place *place)
 static uint8_t store_retained(struct place *place, struct publication *publication)
 {
     struct message *message = publication_message(place, publication);
-    if (message == NULL || retained_store(place->broker->retained, message) != TG_OK) {
+    struct store_record *old = NULL;
+    if (message == NULL || (place->port != NULL && !publication_keep(place, publication)) ||
+        retained_store(place->broker->retained, message, publication->record, &old) != TG_OK) {
         return REASON_QUOTA_EXCEEDED;
     }
     publication->version = message->version;
+    if (old != NULL) {
+        store_record_replace(publication->record, old, STORE_RETAINED);
+    }
+    if (place->port != NULL &&
+        publication->payload.len == 0) { /* it only says that there is nothing, while older ones are deleted */
+        store_port_finish(place->port, store_record_ref(publication->record), STORE_RETAINED);
+    }
     return REASON_SUCCESS;
 }
 
@@ -350,6 +371,9 @@ uint8_t route_publish(struct place *place, struct publication *publication, bool
         *matched = route->count > 0;
     }
     bool complete = !route->no_memory;
+    if (publication->qos > 0 && publication->durable != 0 && publication->record == NULL && place->port != NULL) {
+        complete &= publication_keep(place, publication);
+    }
     uint64_t here = UINT64_C(1) << place->index;
     for (uint64_t others = route->interest & ~here; others != 0; others &= others - 1) {
         complete &= send_to(place, (unsigned)__builtin_ctzll(others), publication, 0);

@@ -14,12 +14,14 @@
 #include "gateway/broker/deliver.h"
 #include "gateway/broker/directory.h"
 #include "gateway/broker/index.h"
-#include "gateway/store/message.h"
+#include "gateway/broker/kept.h"
+#include "gateway/broker/load.h"
 #include "gateway/broker/packet_ids.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained_walk.h"
 #include "gateway/broker/share.h"
 #include "gateway/broker/will.h"
+#include "gateway/store/message.h"
 #include "gateway/store/store.h"
 
 static void on_expiry(struct timer *timer)
@@ -49,28 +51,37 @@ struct session *session_new(struct place *place, struct bytes client_id, uint64_
 
 /* --- the queue -------------------------------------------------------------------------------------------------------- */
 
-/* A durable delivery is over, for whatever reason: the store may forget it. */
-static void note_finished(struct place *place, const struct session *session, const struct outgoing_entry *entry)
+/* Bytes of ENTRY, which is in the queue, that are in the store alone. */
+static size_t unloaded_size(const struct outgoing_entry *entry)
 {
-    if (entry->qos > 0 && session_is_durable(session)) {
-        struct store_operation operation = {.kind = STORE_FINISHED, .session = session->hash, .seq = entry->seq};
-        (void)store_submit(place->broker->store, &operation);
+    return entry->message == NULL ? outgoing_size(entry) : 0;
+}
+
+/* Count ENTRY, which goes into the queue (SIGN 1) or leaves it (-1). */
+static void count_queued(struct place *place, struct session *session, const struct outgoing_entry *entry, int sign)
+{
+    uint64_t size = (uint64_t)sign * outgoing_size(entry);
+    uint64_t unloaded = (uint64_t)sign * unloaded_size(entry);
+    session->outgoing.queue_bytes += size;
+    STATS_ADD(&place->stats, queued_messages, sign);
+    STATS_ADD(&place->stats, queued_bytes, size);
+    if (unloaded != 0) {
+        session->kept->unloaded_bytes += unloaded;
+        STATS_ADD(&place->stats, unloaded_bytes, unloaded);
     }
 }
 
 static struct outgoing_entry queue_pop(struct place *place, struct session *session)
 {
     struct outgoing_entry entry = outgoing_pop(&session->outgoing.queue);
-    size_t size = message_size(entry.message);
-    session->outgoing.queue_bytes -= size;
-    STATS_ADD(&place->stats, queued_messages, -1);
-    STATS_ADD(&place->stats, queued_bytes, -(uint64_t)size);
+    count_queued(place, session, &entry, -1);
     return entry;
 }
 
 static bool is_expired(const struct place *place, const struct outgoing_entry *entry)
 {
-    return entry->message->expires_ms <= place->now_ms;
+    return entry->message != NULL ? entry->message->expires_ms <= place->now_ms
+                                  : store_record_expires_ms(entry->record) <= place->wall_ms;
 }
 
 static void queue_drop_oldest(struct place *place, struct session *session)
@@ -81,8 +92,28 @@ static void queue_drop_oldest(struct place *place, struct session *session)
     } else {
         STATS_ADD(&place->stats, dropped_queue_full, 1);
     }
-    note_finished(place, session, &entry);
+    kept_finish(place, session, &entry);
     outgoing_entry_fini(&entry);
+}
+
+void session_drop_queued(struct place *place, struct session *session, uint32_t at)
+{
+    struct outgoing_entry entry = outgoing_remove(&session->outgoing.queue, at);
+    count_queued(place, session, &entry, -1);
+    kept_finish(place, session, &entry);
+    outgoing_entry_fini(&entry);
+}
+
+void session_loaded(struct place *place, struct session *session, struct outgoing_entry *entry, bool is_queued,
+                    struct message *message)
+{
+    if (is_queued) {
+        count_queued(place, session, entry, -1);
+    }
+    entry->message = message;
+    if (is_queued) {
+        count_queued(place, session, entry, 1);
+    }
 }
 
 /* What bounds a session's queue. */
@@ -125,7 +156,7 @@ bool session_enqueue(struct place *place, struct session *session, struct outgoi
 {
     const struct queue_bound bound = queue_bound(session, &place->settings->limits);
     struct outgoing *outgoing = &session->outgoing;
-    size_t size = message_size(entry->message);
+    size_t size = outgoing_size(entry);
     drop_expired(place, session);
     bool is_owed = bound.policy == QUEUE_REFUSE && was_accepted(session, entry);
     bool fits = bound.messages > 0 && (size <= bound.bytes || is_owed);
@@ -141,20 +172,23 @@ bool session_enqueue(struct place *place, struct session *session, struct outgoi
         session_update_room(place, session);
         return false;
     }
-    if (entry->qos > 0) {
-        entry->seq = outgoing->next_seq;
-    }
     entry->state = OUTGOING_QUEUED;
+    if (entry->qos > 0) {
+        entry->seq = outgoing->next_seq++;
+        kept_deliver(place, session, entry);
+        kept_count(place, session);
+    }
+    if (session->client == NULL && entry->record != NULL && entry->shared == NULL) {
+        message_unref(entry->message); /* the record has it until the store does */
+        entry->message = NULL;
+    }
     if (!outgoing_push(&outgoing->queue, entry)) {
         STATS_ADD(&place->stats, dropped_no_memory, 1);
-        outgoing->next_seq += entry->qos > 0;
+        kept_finish(place, session, entry);
         outgoing_entry_fini(entry);
         return false;
     }
-    outgoing->next_seq += entry->qos > 0;
-    outgoing->queue_bytes += size;
-    STATS_ADD(&place->stats, queued_messages, 1);
-    STATS_ADD(&place->stats, queued_bytes, size);
+    count_queued(place, session, entry, 1);
     session_update_room(place, session);
     return true;
 }
@@ -179,7 +213,7 @@ static void rerelease(struct session *session, struct outgoing_entry *entry)
         session->outgoing.resend--;
         session->outgoing.rerelease--;
         entry->state = OUTGOING_RELEASED;
-        reply_ack(session->client, (struct store_ticket){0, 0}, PACKET_PUBREL, outgoing_packet_id(entry->seq), 0, NULL);
+        reply_ack(session->client, STORE_TICKET_DONE, PACKET_PUBREL, outgoing_packet_id(entry->seq), 0, NULL);
     }
 }
 
@@ -204,6 +238,9 @@ static void resend(struct place *place, struct session *session)
             if (outgoing->resend_from >= client->window) {
                 rerelease_rest(session);
                 return; /* [MQTT-3.3.4-9] */
+            }
+            if (entry->message == NULL && !load_entry(place, session, entry)) {
+                return;
             }
             outgoing->resend--;
             entry->state = OUTGOING_SENT;
@@ -261,8 +298,15 @@ void session_pump(struct place *place, struct session *session)
         }
     }
     while (outgoing->queue.count > 0 && output_has_room(client)) {
-        const struct outgoing_entry *next = outgoing_at(&outgoing->queue, 0);
+        struct outgoing_entry *next = outgoing_at(&outgoing->queue, 0);
         if (next->qos > 0 && !window_has_room(session, next->seq)) {
+            break;
+        }
+        if (next->qos == 2 && next->record != NULL && !store_record_is_done(next->record)) {
+            kept_wait(place, session); /* the publisher might publish it once more after a crash */
+            break;
+        }
+        if (next->message == NULL && !is_expired(place, next) && !load_entry(place, session, next)) {
             break;
         }
         if (!send_next(place, session)) {
@@ -290,7 +334,7 @@ void session_finish(struct place *place, struct session *session, uint32_t at)
     if (at < session->outgoing.resend_from) {
         session->outgoing.resend_from--;
     }
-    note_finished(place, session, &entry);
+    kept_finish(place, session, &entry);
     outgoing_entry_fini(&entry);
 }
 
@@ -432,8 +476,7 @@ void session_set_expiry(struct place *place, struct session *session, uint32_t e
     bool was_durable = session_is_durable(session);
     session->expiry_s = expiry_s;
     if (was_durable && expiry_s == 0) { /* what the store has of it must not come back after a restart */
-        struct store_operation operation = {.kind = STORE_SESSION_END, .session = session->hash};
-        (void)store_submit(place->broker->store, &operation);
+        kept_end(place, session);
     }
     if (was_durable != session_is_durable(session)) {
         subscription_set_durable(place, &session->subscriptions, session_is_durable(session));
@@ -449,20 +492,16 @@ void session_attach(struct place *place, struct session *session, struct client 
     client->session = session;
 }
 
-/* Take the delivery AT of RING out of SESSION, which need not finish it any more. */
+/* Take the delivery AT of RING out of SESSION, which need not finish it any more: whoever gets it instead does. */
 static struct outgoing_entry take_back(struct place *place, struct session *session, struct outgoing_ring *ring,
                                        uint32_t at)
 {
     struct outgoing_entry taken = outgoing_remove(ring, at);
     if (ring == &session->outgoing.queue) {
-        size_t size = message_size(taken.message);
-        session->outgoing.queue_bytes -= size;
-        STATS_ADD(&place->stats, queued_messages, -1);
-        STATS_ADD(&place->stats, queued_bytes, -(uint64_t)size);
+        count_queued(place, session, &taken, -1);
     } else {
         outgoing_unmark(&session->outgoing, &taken);
     }
-    note_finished(place, session, &taken);
     return taken;
 }
 
@@ -485,8 +524,14 @@ static void give_back_shared(struct place *place, struct session *session, bool 
             struct outgoing_entry taken = take_back(place, session, rings[r], at);
             struct publication publication;
             publication_from_message(&publication, taken.message);
+            if (taken.record != NULL &&
+                publication_keep(place, &publication)) { /* a move: added there, then finished here */
+                store_record_replace(publication.record, taken.record, taken.recipient);
+                taken.record = NULL;
+            }
             (void)share_dispatch(place, group, &publication);
             publication_fini(place, &publication);
+            kept_finish(place, session, &taken);
             outgoing_entry_fini(&taken);
         }
     }
@@ -513,9 +558,10 @@ static void mark_unfinished(struct session *session)
     outgoing->resend_from = 0;
     for (uint32_t at = 0; at < outgoing->window.count; at++) {
         struct outgoing_entry *entry = outgoing_at(&outgoing->window, at);
-        entry->state = entry->message != NULL ? OUTGOING_RESEND : OUTGOING_RERELEASE;
+        bool is_released = entry->state == OUTGOING_RELEASED || entry->state == OUTGOING_RERELEASE;
+        entry->state = is_released ? OUTGOING_RERELEASE : OUTGOING_RESEND;
         outgoing->resend++;
-        outgoing->rerelease += entry->message == NULL;
+        outgoing->rerelease += is_released;
     }
 }
 
@@ -536,6 +582,7 @@ void session_detach(struct place *place, struct session *session, bool with_will
         return;
     }
     mark_unfinished(session);
+    kept_detached(place, session);
     session_update_room(place, session);
     if (session->shared_count > 0 && place->settings->limits.shared_redeliver_on_disconnect) {
         give_back_shared(place, session, false);
@@ -563,6 +610,10 @@ static void clear(struct place *place, struct session *session)
     session_leave_full(place, session);
     STATS_ADD(&place->stats, queued_messages, -(uint64_t)session->outgoing.queue.count);
     STATS_ADD(&place->stats, queued_bytes, -(uint64_t)session->outgoing.queue_bytes);
+    if (session->kept != NULL) {
+        STATS_ADD(&place->stats, unloaded_bytes, -(uint64_t)session->kept->unloaded_bytes);
+        session->kept->unloaded_bytes = 0;
+    }
     ring_clear(&session->outgoing.window);
     ring_clear(&session->outgoing.queue);
     subscription_clear(place, &session->subscriptions); /* it looks in the rings for what came by them */
@@ -572,6 +623,17 @@ static void clear(struct place *place, struct session *session)
     session->shared_count = 0;
 }
 
+/* The store may forget what SESSION does not get any more. */
+static void finish_all(struct place *place, struct session *session)
+{
+    struct outgoing_ring *rings[] = {&session->outgoing.window, &session->outgoing.queue};
+    for (size_t r = 0; r < 2; r++) {
+        for (uint32_t at = 0; at < rings[r]->count; at++) {
+            kept_finish(place, session, outgoing_at(rings[r], at));
+        }
+    }
+}
+
 void session_reset(struct place *place, struct session *session)
 {
     will_publish(place, session);
@@ -579,10 +641,9 @@ void session_reset(struct place *place, struct session *session)
         leave_groups(place, session);
         give_back_shared(place, session, true);
     }
-    if (session_is_durable(session)) {
-        struct store_operation operation = {.kind = STORE_SESSION_END, .session = session->hash};
-        (void)store_submit(place->broker->store, &operation);
-    }
+    kept_end(place, session);
+    finish_all(place, session);
+    kept_leave(place, session);
     clear(place, session);
     session->expiry_s = 0;
 }
@@ -600,6 +661,7 @@ void session_end(struct place *place, struct session *session)
 void session_free(struct place *place, struct session *session)
 {
     clear(place, session);
+    kept_free(place, session);
     session_set_identity(place, session, NULL);
     STATS_ADD(&place->stats, sessions, -1);
     free(session);

@@ -25,6 +25,9 @@ struct access_identity;
 struct acquire;
 struct client;
 struct handover;
+struct kept;
+struct outgoing_entry;
+struct message;
 struct packet_ids;
 struct place;
 struct retained_walk;
@@ -59,6 +62,7 @@ struct session { /* owner: the place it is at */
     struct will *will;           /* NULL: none */
     struct retained_walk *walks; /* retained values that are still to be sent; the oldest walk */
     struct handover *handover;   /* it is on its way to another place */
+    struct kept *kept;           /* what the store has of it; NULL: nothing */
     struct timer timer;          /* expiry; set only while there is no connection */
     uint64_t gather_mark;        /* scratch of deliver.c */
     char client_id[];
@@ -122,6 +126,13 @@ void session_resume(struct place *place, struct session *session);
  * @return false if it was dropped; with QoS > 0 its sequence number is used up all the same, so that the hole tells
  */
 bool session_enqueue(struct place *place, struct session *session, struct outgoing_entry *entry);
+
+/** ENTRY, which is in the queue (IS_QUEUED) or window, was on disk alone and has MESSAGE (taken) now. */
+void session_loaded(struct place *place, struct session *session, struct outgoing_entry *entry, bool is_queued,
+                    struct message *message);
+
+/** Take entry AT of the queue out, unsent; who calls has counted it. */
+void session_drop_queued(struct place *place, struct session *session, uint32_t at);
 
 /** The delivery AT of the window is finished: take it out and go on with the queue. */
 void session_finish(struct place *place, struct session *session, uint32_t at);

@@ -26,6 +26,7 @@ struct stats { /* owner: the place's thread writes, any thread reads */
     _Atomic uint64_t shared_subscriptions;
     _Atomic uint64_t queued_messages;
     _Atomic uint64_t queued_bytes;
+    _Atomic uint64_t unloaded_bytes;          /* of these, that are in the store alone */
     _Atomic uint64_t input_bytes;             /* cut packets and topic aliases kept for connections */
     _Atomic uint64_t subscription_bytes;      /* subscriptions, with their filters in the index */
     _Atomic uint64_t parked_acknowledgements; /* they wait for the store */
@@ -54,6 +55,7 @@ struct stats { /* owner: the place's thread writes, any thread reads */
     _Atomic uint64_t dropped_too_large; /* above the client's Maximum Packet Size */
     _Atomic uint64_t dropped_denied;
     _Atomic uint64_t dropped_no_memory;
+    _Atomic uint64_t dropped_damaged;   /* what the store had of it cannot be read */
     _Atomic uint64_t dropped_no_member; /* a shared group without members */
 };
 

@@ -2,6 +2,7 @@
 
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/retained_walk.h"
 #include "gateway/broker/session.h"
@@ -52,7 +53,8 @@ static uint8_t check_entry(const struct client *client, const struct subscribe_e
     return REASON_SUCCESS;
 }
 
-uint8_t subscribe_one(struct client *client, const struct subscribe_entry *entry, uint32_t id, const char **why)
+uint8_t subscribe_one(struct client *client, const struct subscribe_entry *entry, uint32_t id,
+                      struct store_write **writes, const char **why)
 {
     struct place *place = client->place;
     struct session *session = client->session;
@@ -91,6 +93,13 @@ uint8_t subscribe_one(struct client *client, const struct subscribe_entry *entry
             *why = "out of memory";
             return REASON_QUOTA_EXCEEDED;
         }
+    }
+    if (!kept_subscription(session, subscription, false, writes)) {
+        if (!existed) {
+            subscription_remove(place, &session->subscriptions, subscription);
+        }
+        *why = "out of memory";
+        return REASON_QUOTA_EXCEEDED;
     }
     return options.qos;
 }

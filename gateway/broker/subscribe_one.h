@@ -7,14 +7,17 @@
 #include <stdint.h>
 
 struct client;
+struct store_write;
 struct subscribe_entry;
 
 /**
  * Subscribe CLIENT, which is connected, to ENTRY with Subscription Identifier ID (0: none). The place's thread.
  *
+ * @param writes in and out: what is to be stored before the client is told is put in front of this list
  * @param why out: static text if refused, else untouched
  * @return the granted QoS 0..2, or a reason code >= 0x80: then nothing changed
  */
-uint8_t subscribe_one(struct client *client, const struct subscribe_entry *entry, uint32_t id, const char **why);
+uint8_t subscribe_one(struct client *client, const struct subscribe_entry *entry, uint32_t id,
+                      struct store_write **writes, const char **why);
 
 #endif

@@ -29,6 +29,7 @@ struct subscription { /* owner: the place that has it in its receivers; options 
     uint32_t slot;              /* where it stands among its filter's or group's receivers here */
     uint32_t id;                /* Subscription Identifier; 0: none */
     uint32_t hash;              /* of full */
+    uint32_t number;            /* in the store, counts per session; 0: it is not there */
     uint8_t qos;
     uint8_t retain_handling;
     bool no_local;

@@ -3,11 +3,11 @@
 
 #include "gateway/base/container.h"
 #include "gateway/broker/core.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/route.h"
 #include "gateway/broker/sys.h"
+#include "gateway/store/message.h"
 
 static bool publish(void *arg, struct bytes topic, struct bytes payload)
 {

@@ -4,10 +4,11 @@
 
 #include "gateway/base/log.h"
 #include "gateway/broker/core.h"
-#include "gateway/store/message.h"
+#include "gateway/broker/kept.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/route.h"
 #include "gateway/broker/session.h"
+#include "gateway/store/message.h"
 
 static void on_delay(struct timer *timer)
 {
@@ -42,6 +43,11 @@ void will_publish(struct place *place, struct session *session)
     publication.expires_ms =
         will->has_expiry ? place->now_ms + (uint64_t)will->expiry_interval_s * 1000 : MESSAGE_NEVER_EXPIRES;
     uint8_t reason_code = route_publish(place, &publication, NULL);
+    struct store_write *writes;
+    if (kept_take_will(session, &writes)) { /* else it comes once more after a restart */
+        struct store_ticket ticket = publication_commit(place, &publication, writes);
+        store_ticket_release(&ticket);
+    }
     if (reason_code != 0) {
         struct bytes id = session_client_id(session);
         log_warning("will not published", LOG_BYTES("client_id", id.data, id.len),
@@ -73,6 +79,10 @@ void will_drop(struct place *place, struct session *session)
         return;
     }
     will_disarm(place, session);
+    struct store_write *writes;
+    if (kept_take_will(session, &writes)) {
+        kept_forget(place, writes);
+    }
     message_unref(session->will->message);
     free(session->will);
     session->will = NULL;

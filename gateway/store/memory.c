@@ -45,6 +45,11 @@ static enum tg_err memory_backup(struct store *store, const char *path)
     return TG_ERR_UNSUPPORTED;
 }
 
+static void memory_settle(struct store *store)
+{
+    (void)store;
+}
+
 static void memory_free(struct store *store)
 {
     free(store);
@@ -58,6 +63,7 @@ static const struct store_engine memory_engine = {
     .recover = memory_recover,
     .figures = memory_figures,
     .backup = memory_backup,
+    .settle = memory_settle,
     .free = memory_free,
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/base/assert.h"
+#include "gateway/base/be.h"
 #include "gateway/store/message.h"
 #include "gateway/store/record_engine.h"
 
@@ -27,23 +28,6 @@ static pthread_mutex_t *lock_of(const struct store_record *record)
 
 /* --- recipients ---------------------------------------------------------------------------------------------------------------- */
 
-static uint8_t *put_be(uint8_t *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = bytes; i > 0; i--) {
-        *at++ = (uint8_t)(value >> (8 * (i - 1)));
-    }
-    return at;
-}
-
-static uint64_t get_be(const uint8_t *at, unsigned bytes)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++) {
-        value = value << 8 | at[i];
-    }
-    return value;
-}
-
 size_t store_recipient_size(const struct store_recipient *recipient)
 {
     return HEAD_BYTES + (recipient->shared != 0 ? 4 : 0) + 4 * (size_t)recipient->id_count;
@@ -51,16 +35,16 @@ size_t store_recipient_size(const struct store_recipient *recipient)
 
 void store_recipient_encode(const struct store_recipient *recipient, uint8_t *buf)
 {
-    uint8_t *at = put_be(buf, recipient->session, 8);
-    at = put_be(at, recipient->seq, 8);
+    uint8_t *at = tg_put_be(buf, recipient->session, 8);
+    at = tg_put_be(at, recipient->seq, 8);
     *at++ = (uint8_t)((recipient->qos & FLAG_QOS) | (recipient->retain ? FLAG_RETAIN : 0) |
                       (recipient->shared != 0 ? FLAG_SHARED : 0));
-    at = put_be(at, recipient->id_count, 2);
+    at = tg_put_be(at, recipient->id_count, 2);
     if (recipient->shared != 0) {
-        at = put_be(at, recipient->shared, 4);
+        at = tg_put_be(at, recipient->shared, 4);
     }
     for (uint16_t i = 0; i < recipient->id_count; i++) {
-        at = put_be(at, recipient->ids[i], 4);
+        at = tg_put_be(at, recipient->ids[i], 4);
     }
 }
 
@@ -71,25 +55,25 @@ size_t store_recipient_decode(struct bytes encoded, struct store_recipient *out)
     }
     uint8_t flags = encoded.data[16];
     *out = (struct store_recipient){
-        .session = get_be(encoded.data, 8),
-        .seq = get_be(encoded.data + 8, 8),
+        .session = tg_get_be(encoded.data, 8),
+        .seq = tg_get_be(encoded.data + 8, 8),
         .qos = flags & FLAG_QOS,
         .retain = (flags & FLAG_RETAIN) != 0,
-        .id_count = (uint16_t)get_be(encoded.data + 17, 2),
+        .id_count = (uint16_t)tg_get_be(encoded.data + 17, 2),
     };
     bool is_shared = (flags & FLAG_SHARED) != 0;
     size_t len = HEAD_BYTES + (is_shared ? 4 : 0) + 4 * (size_t)out->id_count;
     if (encoded.len < len || out->session == 0 || out->qos < 1 || out->qos > 2 || flags > 15) {
         return 0;
     }
-    out->shared = is_shared ? (uint32_t)get_be(encoded.data + HEAD_BYTES, 4) : 0;
+    out->shared = is_shared ? (uint32_t)tg_get_be(encoded.data + HEAD_BYTES, 4) : 0;
     out->raw_ids = encoded.data + HEAD_BYTES + (is_shared ? 4 : 0);
     return len;
 }
 
 uint32_t store_recipient_id(const struct store_recipient *recipient, uint16_t at)
 {
-    return (uint32_t)get_be(recipient->raw_ids + 4 * (size_t)at, 4);
+    return (uint32_t)tg_get_be(recipient->raw_ids + 4 * (size_t)at, 4);
 }
 
 /* --- a record ------------------------------------------------------------------------------------------------------------------ */

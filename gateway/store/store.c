@@ -125,14 +125,16 @@ bool store_port_write(struct store_port *port, struct store_write *writes, struc
     return true;
 }
 
-void store_port_end_session(struct store_port *port, uint64_t session)
+struct store_ticket store_port_end_session(struct store_port *port, uint64_t session)
 {
     struct store_operation *operation = calloc(1, sizeof(*operation));
-    if (operation != NULL) {
-        operation->kind = STORE_SESSION_END;
-        operation->session = session;
-        append(port, operation);
+    if (operation == NULL) {
+        return STORE_TICKET_DONE;
     }
+    operation->kind = STORE_SESSION_END;
+    operation->session = session;
+    append(port, operation);
+    return (struct store_ticket){.number = operation->number, .domain = port->domain};
 }
 
 void store_port_finish(struct store_port *port, struct store_record *record, uint32_t number)

@@ -33,6 +33,7 @@ struct store_port;
 /** Tables of small entries. What the values say is their writers' business; the engine adds a version and a checksum. */
 enum store_table {
     STORE_SESSIONS,      /* be64 session */
+    STORE_WILLS,         /* be64 number of the will: they outlive their sessions */
     STORE_SUBSCRIPTIONS, /* be64 session, be32 number */
     STORE_POSITIONS,     /* be64 session: which deliveries are finished */
     STORE_RECEIVED,      /* be64 session, be16 packet id: QoS 2 received, not released */
@@ -63,7 +64,7 @@ enum store_operation_kind {
     STORE_RECORD,      /* a message with its recipients, and writes, in one transaction */
     STORE_WRITES,      /* writes alone, in one transaction */
     STORE_FINISHES,    /* deliveries are over: no one waits for it */
-    STORE_SESSION_END, /* delete whatever small entries have this session in their key */
+    STORE_SESSION_END, /* delete whatever small entries have this session in their key, and then writes */
 };
 
 struct store_finish {
@@ -114,7 +115,7 @@ bool store_port_write(struct store_port *port, struct store_write *writes, struc
     __attribute__((warn_unused_result));
 
 /** Delete what small entries SESSION has. Without memory they stay, and come back after a restart. */
-void store_port_end_session(struct store_port *port, uint64_t session);
+struct store_ticket store_port_end_session(struct store_port *port, uint64_t session);
 
 /** Recipient NUMBER of RECORD (its reference is taken) needs it no more. */
 void store_port_finish(struct store_port *port, struct store_record *record, uint32_t number);
@@ -211,7 +212,10 @@ struct store_engine {
     void (*figures)(struct store *store, struct store_figures *out);
     /** A consistent copy at PATH, which must not exist; blocks for seconds. Any thread but one at a time. @return TG_OK, TG_ERR_EXISTS, TG_ERR_LIMIT (another one is under way, or it took too long), TG_ERR_IO */
     enum tg_err (*backup)(struct store *store, const char *path);
-    /** Write what was submitted, and free. All other threads have ended. */
+    /** Wait until all that was submitted is durable and all that was asked for is read: no callback comes until something else is submitted. All
+     * other threads have ended. */
+    void (*settle)(struct store *store);
+    /** Free; settled before. */
     void (*free)(struct store *store);
 };
 

@@ -1,0 +1,179 @@
+#include "gateway/broker/load.h"
+
+#include <stdlib.h>
+
+#include "gateway/base/container.h"
+#include "gateway/base/log.h"
+#include "gateway/broker/connection_state.h"
+#include "gateway/broker/core.h"
+#include "gateway/broker/kept.h"
+#include "gateway/broker/mail.h"
+#include "gateway/broker/outgoing.h"
+#include "gateway/broker/session.h"
+#include "gateway/store/message.h"
+#include "gateway/store/store.h"
+
+#define LOAD_MESSAGES 64u
+#define LOAD_BYTES    (512u * 1024u)
+
+struct load { /* owner: the place, but while the store reads: its reader */
+    struct mail mail;
+    struct store_fetch fetch;
+    struct place *place;
+    struct session *session; /* NULL: nobody waits for it. owner: the place */
+    uint64_t seqs[LOAD_MESSAGES];
+    struct store_fetched items[LOAD_MESSAGES];
+};
+
+/* The entry of SESSION with SEQ and RECORD, if it is still to be sent. *AT: where in the queue; -1: it is in the window */
+static struct outgoing_entry *find(struct session *session, uint64_t seq, const struct store_record *record,
+                                   int64_t *at)
+{
+    const struct outgoing *outgoing = &session->outgoing;
+    *at = outgoing_find(outgoing, outgoing_packet_id(seq));
+    if (*at >= 0) {
+        struct outgoing_entry *entry = outgoing_at(&outgoing->window, (uint32_t)*at);
+        *at = -1 - *at;
+        return entry->record == record ? entry : NULL;
+    }
+    for (uint32_t i = 0; i < outgoing->queue.count; i++) {
+        struct outgoing_entry *entry = outgoing_at(&outgoing->queue, i);
+        if (entry->record == record) {
+            *at = i;
+            return entry;
+        }
+        if (entry->qos > 0 && entry->seq > seq) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static void take(struct place *place, struct session *session, uint64_t seq, struct store_fetched *item)
+{
+    int64_t at;
+    struct outgoing_entry *entry = find(session, seq, item->record, &at);
+    if (entry == NULL || entry->message != NULL) {
+        return;
+    }
+    if (item->message == NULL) {
+        struct bytes id = session_client_id(session);
+        log_error("a stored message cannot be read", LOG_BYTES("client_id", id.data, id.len), LOG_UNUM("number", seq));
+        STATS_ADD(&place->stats, dropped_damaged, 1);
+        if (at < 0) {
+            session_finish(place, session, (uint32_t)(-1 - at));
+        } else {
+            session_drop_queued(place, session, (uint32_t)at);
+        }
+        return;
+    }
+    session_loaded(place, session, entry, at >= 0, item->message);
+    item->message = NULL;
+}
+
+static void on_loaded(struct place *place, struct mail *mail)
+{
+    struct load *load = (struct load *)mail;
+    struct session *session = load->session;
+    if (session != NULL) {
+        session->kept->load = NULL;
+    }
+    for (uint32_t i = 0; i < load->fetch.count; i++) {
+        if (session != NULL) {
+            take(place, session, load->seqs[i], &load->items[i]);
+        }
+        message_unref(load->items[i].message);
+        store_record_unref(load->items[i].record);
+    }
+    free(load);
+    if (session != NULL) {
+        session_pump(place, session);
+    }
+}
+
+/* The reader's thread. */
+static void on_fetched(struct store_fetch *fetch)
+{
+    struct load *load = TG_CONTAINER_OF(fetch, struct load, fetch);
+    load->mail = (struct mail){.receive = on_loaded};
+    mail_post(load->place, load->place->index, &load->mail);
+}
+
+/* Ask for ENTRY, unless that would be too much at once. @return false then */
+static bool ask_for(struct load *load, const struct outgoing_entry *entry, size_t *bytes)
+{
+    size_t size = outgoing_size(entry);
+    if (load->fetch.count == LOAD_MESSAGES || (load->fetch.count > 0 && *bytes + size > LOAD_BYTES)) {
+        return false;
+    }
+    *bytes += size;
+    load->seqs[load->fetch.count] = entry->seq;
+    load->items[load->fetch.count++] = (struct store_fetched){.record = store_record_ref(entry->record)};
+    return true;
+}
+
+static bool is_missing(const struct outgoing_entry *entry)
+{
+    return entry->message == NULL && entry->record != NULL && entry->state != OUTGOING_RELEASED &&
+           entry->state != OUTGOING_RERELEASE;
+}
+
+/* What SESSION sends next. */
+static void ask_for_next(struct load *load, const struct session *session)
+{
+    const struct outgoing *outgoing = &session->outgoing;
+    size_t bytes = 0;
+    uint32_t seen = 0;
+    for (uint32_t at = outgoing->resend > 0 ? outgoing->resend_from : outgoing->window.count;
+         at < outgoing->window.count && seen < LOAD_MESSAGES; at++, seen++) {
+        const struct outgoing_entry *entry = outgoing_at(&outgoing->window, at);
+        if (is_missing(entry) && !ask_for(load, entry, &bytes)) {
+            return;
+        }
+    }
+    for (uint32_t at = 0; at < outgoing->queue.count && seen < LOAD_MESSAGES; at++, seen++) {
+        const struct outgoing_entry *entry = outgoing_at(&outgoing->queue, at);
+        if (is_missing(entry) && !ask_for(load, entry, &bytes)) {
+            return;
+        }
+    }
+}
+
+static void start(struct place *place, struct session *session)
+{
+    struct load *load = malloc(sizeof(*load));
+    if (load == NULL) {
+        client_doom(session->client);
+        return;
+    }
+    load->fetch = (struct store_fetch){.done = on_fetched, .items = load->items};
+    load->place = place;
+    load->session = session;
+    session->kept->load = load;
+    ask_for_next(load, session);
+    place->broker->store->engine->fetch(place->broker->store, &load->fetch);
+}
+
+bool load_entry(struct place *place, struct session *session, struct outgoing_entry *entry)
+{
+    if (entry->message != NULL) {
+        return true;
+    }
+    struct message *message = store_record_message(entry->record);
+    if (message != NULL) {
+        session_loaded(place, session, entry, entry->state == OUTGOING_QUEUED, message);
+        return true;
+    }
+    if (session->kept->load == NULL) {
+        start(place, session);
+    }
+    return false;
+}
+
+void load_forget(struct session *session)
+{
+    if (session->kept->load != NULL) {
+        session->kept->load->session = NULL;
+        session->kept->load = NULL;
+    }
+}
