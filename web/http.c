@@ -9,14 +9,10 @@
 
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
+#include "web/arena.h"
 #include "web/forwarded.h"
 #include "web/http_connection.h"
 #include "web/http_request.h"
-
-struct http_memory {
-    struct http_memory *next;
-    max_align_t bytes[];
-};
 
 const char *http_method_name(enum http_method method)
 {
@@ -51,13 +47,12 @@ struct bytes http_path_rest(const struct http_request *request)
 
 void *http_alloc(struct http_request *request, size_t len)
 {
-    struct http_memory *memory = malloc(sizeof(*memory) + len);
-    if (memory == NULL) {
-        return NULL;
-    }
-    memory->next = request->memory;
-    request->memory = memory;
-    return memory->bytes;
+    return arena_alloc(&request->memory, len);
+}
+
+struct arena *http_arena(struct http_request *request)
+{
+    return &request->memory;
 }
 
 /* --- query ------------------------------------------------------------------------------------------------------- */
@@ -251,13 +246,4 @@ const uint8_t *http_secret(const struct http_request *request)
 bool http_is_ready(const struct http_request *request)
 {
     return web_is_ready(request->connection->owner);
-}
-
-void http_memory_free(struct http_request *request)
-{
-    while (request->memory != NULL) {
-        struct http_memory *memory = request->memory;
-        request->memory = memory->next;
-        free(memory);
-    }
 }

@@ -144,7 +144,7 @@ static void request_free(struct http_request *request)
     }
     timer_wheel_stop(owner->timers, &request->deadline);
     http_output_fini(request);
-    http_memory_free(request);
+    arena_fini(&request->memory);
     free(request->headers);
     free(request->body);
     free(request);
@@ -695,7 +695,7 @@ void http_on_drain(struct web_connection *connection)
     struct http_request *request = connection->request;
     if (request == NULL || request->phase == HTTP_STREAMING) {
         web_connection_kill(connection);
-    } else if (request->phase == HTTP_HELD) {
+    } else if (request->phase == HTTP_HELD && !request->outlasts_drain) {
         http_abandon(request, 503);
     } else if (request->phase == HTTP_READING) {
         stop_reading_body(request, 503, "the server is stopping");

@@ -121,6 +121,7 @@ static const struct http_outcome bulk_outcomes[] = {
     {200, "application/json",
      "The items' results, in order: {\"status\": ..., \"id\": ..., \"matched\": ...} or a detail."},
     {400, "application/problem+json", "The body is not JSON, or there is a query parameter."},
+    {413, "application/problem+json", "The body, or as JSON one of its items, is too large (256 KiB, 16384 values)."},
     {415, "application/problem+json", "The body is neither application/json nor application/x-ndjson."},
     {422, "application/json", "No item was taken; or there are none, or too many."},
     {0, NULL, NULL},
@@ -129,7 +130,7 @@ static const struct http_outcome bulk_outcomes[] = {
 static const struct http_outcome compat_outcomes[] = {
     {200, "application/json", "{\"id\": ...}: somebody is subscribed; of bulk, an array of these."},
     {202, "application/json", "{\"reason_code\": 16, ...}: nobody is subscribed."},
-    {400, "application/json", "The message is not valid; of bulk, nothing was published."},
+    {400, "application/json", "The message is not valid, or too large as JSON; of bulk, nothing was published."},
     {403, "application/json", "The caller may not publish this."},
     {415, "application/json", "The body is not application/json."},
     {503, "application/json", "{\"reason_code\": 131, ...}: the message was not taken."},
