@@ -160,6 +160,13 @@ const char *http_peer(struct http_request *request);
  */
 bool http_is_from_here(struct http_request *request);
 
+/**
+ * True if a page of another site may have had a browser send the request, as it does for an image or a link, without an Origin that could have
+ * been judged. Browsers say so (Sec-Fetch-Site), but not to plain HTTP on a network. IN_DOUBT: there the Referer must be a page of ours, or of
+ * http.origins, if the User-Agent begins as that of every browser does, which a page cannot change.
+ */
+bool http_may_be_foreign(struct http_request *request, bool in_doubt);
+
 /** True if the request came over TLS, to us or (vouched for by a trusted proxy) to the proxy. */
 bool http_is_secure(struct http_request *request);
 

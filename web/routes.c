@@ -158,7 +158,7 @@ static const struct http_param event_params[] = {
     {"since", "query", STRING, "The id of the last event received: go on behind it.", false},
     {"client_id", "query", STRING,
      "Client id of a durable session, in place of one that is made up; it is subscribed to these filters alone from "
-     "now on.",
+     "now on. A browser must send Origin, Sec-Fetch-Site or the Referer of a page of this server with it.",
      false},
     {"session_expiry", "query", SECONDS, "Seconds that this session lives on for without a reader.", false},
     {"Last-Event-ID", "header", STRING, "As since, which it goes before; browsers send it by themselves.", false},
