@@ -121,6 +121,10 @@ const struct option option_table[] = {
              "ends, not only when the session does"},
     {"limits.connections", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.connections), RANGE(1, UINT32_MAX), DEFAULT(0),
      .zero = "no limit", .help = "connections at the same time"},
+    {"limits.sessions", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.sessions), RANGE(1, UINT32_MAX), DEFAULT(0),
+     .zero = "no limit",
+     .help = "sessions, of clients that are connected and of those that are away; who would need another is refused "
+             "(MQTT 5: 0x97, MQTT 3: server unavailable)"},
     {"limits.web_connections", OPTION_NUMBER, OPTION_RESTART, OF_CONFIG(limits.web_connections), RANGE(64, 4194304),
      DEFAULT(0), .zero = "65536, or half of what the process may open if that is less",
      .help = "descriptors kept for HTTP and WebSocket connections; more are refused. Closing one takes longer the more "
@@ -178,7 +182,8 @@ const struct option option_table[] = {
      .help = "other origins, such as `https://app.example`, whose pages may use this server (CORS, WebSocket)"},
     {"http.trusted_proxies", OPTION_NETWORKS, OPTION_NOW, OF_CONFIG(http.trusted_proxies), RANGE(0, CONFIG_TRUSTED_MAX),
      .pattern = NETWORK_PATTERN,
-     .help = "addresses and networks of proxies whose `X-Forwarded-For`, `Forwarded` and `X-Forwarded-Proto` are believed"},
+     .help =
+         "addresses and networks of proxies whose `X-Forwarded-For`, `Forwarded` and `X-Forwarded-Proto` are believed"},
     {"http.body_bytes", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.body_bytes), RANGE(0, 999999999), DEFAULT(8 * MIB),
      .help = "largest body of a request"},
     {"http.head_timeout_ms", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(http.head_timeout_ms), RANGE(100, 3600000),
@@ -208,6 +213,10 @@ const struct option option_table[] = {
              "that is slow or away. What is dropped is announced by the event `gap`"},
     {"events.queued_bytes", OPTION_NUMBER, OPTION_CONNECTIONS, OF_CONFIG(events.queued_bytes), RANGE(1024, BYTES_MAX),
      DEFAULT(MIB), .help = "bytes of these messages"},
+    {"events.sessions", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(events.sessions), RANGE(1, UINT32_MAX), DEFAULT(10000),
+     .zero = "no limit",
+     .help = "streams without `client_id`, those that can still be resumed among them; who would need another is "
+             "answered with 503"},
 
     {"webhooks", OPTION_NOT_BUILT, OPTION_NOW, .help = "messages sent on as HTTP requests"},
     {"listeners[].tls", OPTION_NOT_BUILT, OPTION_RESTART, .help = "certificate and key of a listener"},

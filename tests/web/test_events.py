@@ -531,6 +531,31 @@ class Expiring(EventsCase):
         self.assertEqual([e.number for e in (third.event(), third.event()) if e.name == "message"], [1])
 
 
+class Few(EventsCase):
+    options = {"http": True, "workers": 2, "config": {"events": {"resume_s": 1, "sessions": 3}}}
+
+    def figure(self, name):
+        web = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=harness.DEADLINE)
+        self.addCleanup(web.close)
+        web.request("GET", "/metrics")
+        text = web.getresponse().read().decode()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(name + " "))
+
+    def test_more_sessions_of_streams_than_there_may_be_are_503_and_counted(self):
+        streams = [self.stream(self.name()) for _ in range(3)]
+        for stream in streams:
+            stream.until("synced")
+        headers = self.refused(503, self.name())[1]
+        self.assertEqual(headers["retry-after"], "1")
+        self.refused(503, self.name(), last_id="A" * 22 + ".17")
+        self.assertEqual((self.figure("tidegate_event_sessions"), self.figure("tidegate_sessions_refused_total")), (3, 2))
+        again = self.resume(streams[0], self.name())  # what is there may be gone on with
+        self.stream(self.name(), client_id=self.name(), session_expiry=0).until("synced")
+        again.cut()
+        harness.wait_until(lambda: self.figure("tidegate_event_sessions") == 2, "the session has expired")
+        self.stream(self.name()).until("synced")
+
+
 class Crowd(EventsCase):
     """Fast readers among ones that do not read at all."""
 
