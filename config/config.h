@@ -101,6 +101,7 @@ struct config_limits {
 
     /* The process as a whole. */
     uint32_t connections; /* at the same time; 0: no limit */
+    uint32_t sessions;    /* with a connection or without; 0: no limit */
     uint32_t
         web_connections; /* [restart] descriptors kept for HTTP; 0: 65536, or half of what the process may open if that is less */
     size_t memory_bytes;  /* 0: half of RAM or of the cgroup's limit; memory_limit_bytes() resolves it */
@@ -135,6 +136,7 @@ struct config_events {
     uint32_t heartbeat_s;     /* default 15 */
     uint32_t queued_messages; /* kept for a stream, and again while its reader is slow or away; default 1000 */
     size_t queued_bytes;      /* of these; default 1 MiB */
+    uint32_t sessions;        /* of streams without a client id; 0: no limit; default 10000 */
 };
 
 /** When what is acknowledged is on disk. */

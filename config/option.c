@@ -128,6 +128,10 @@ const struct option option_table[] = {
              "ends, not only when the session does"},
     {"limits.connections", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.connections), RANGE(1, UINT32_MAX), DEFAULT(0),
      .zero = "no limit", .help = "connections at the same time"},
+    {"limits.sessions", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.sessions), RANGE(1, UINT32_MAX), DEFAULT(0),
+     .zero = "no limit",
+     .help = "sessions, of clients that are connected and of those that are away; who would need another is refused "
+             "(MQTT 5: 0x97, MQTT 3: server unavailable)"},
     {"limits.web_connections", OPTION_NUMBER, OPTION_RESTART, OF_CONFIG(limits.web_connections), RANGE(64, 4194304),
      DEFAULT(0), .zero = "65536, or half of what the process may open if that is less",
      .help = "descriptors kept for HTTP and WebSocket connections; more are refused. Closing one takes longer the more "
@@ -234,6 +238,10 @@ const struct option option_table[] = {
              "that is slow or away. What is dropped is announced by the event `gap`"},
     {"events.queued_bytes", OPTION_NUMBER, OPTION_CONNECTIONS, OF_CONFIG(events.queued_bytes), RANGE(1024, BYTES_MAX),
      DEFAULT(MIB), .help = "bytes of these messages"},
+    {"events.sessions", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(events.sessions), RANGE(1, UINT32_MAX), DEFAULT(10000),
+     .zero = "no limit",
+     .help = "streams without `client_id`, those that can still be resumed among them; who would need another is "
+             "answered with 503"},
 
     {"webhooks", OPTION_NOT_BUILT, OPTION_NOW, .help = "messages sent on as HTTP requests"},
     {"listeners[].tls", OPTION_NOT_BUILT, OPTION_RESTART, .help = "certificate and key of a listener"},

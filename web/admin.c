@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
+#include "gateway/store/message.h"
 #include "web/buffer.h"
 #include "web/http.h"
 #include "web/message_json.h"

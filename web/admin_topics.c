@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "gateway/base/container.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/broker/retained.h"
+#include "gateway/store/message.h"
 #include "protocol/topic.h"
 #include "web/admin.h"
 #include "web/list.h"

@@ -5,24 +5,18 @@
 
 #include <jansson.h>
 
-#include "gateway/base/container.h"
-#include "gateway/base/timer_wheel.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/place_publish.h"
-#include "gateway/net/worker.h"
+#include "gateway/store/message.h"
 #include "protocol/property.h"
 #include "protocol/reason.h"
 #include "protocol/topic.h"
 #include "web/base64.h"
+#include "web/bulk.h"
 #include "web/http.h"
+#include "web/json_items.h"
 #include "web/message_source.h"
 #include "web/publish_status.h"
 #include "web/topics.h"
-
-#define ITEMS_MAX    10000u
-#define SLICE_MS     2u /* of a turn, about: then it is that of others */
-#define CLOCK_EVERY  16u
-#define NEXT_TURN_MS 1u
 
 /* An answer that waits for the store. */
 struct compat {
@@ -79,6 +73,7 @@ static void reply_when_stored(struct http_request *request, struct store_ticket 
     compat->answer = answer;
     compat->status = status;
     http_hold(request, on_gone, compat);
+    http_outlast_drain(request);
     place_await(compat->place, &compat->wait, ticket);
 }
 
@@ -103,27 +98,32 @@ static json_t *fault_answer(const struct message_fault *fault)
     return json_pack("{s:s, s:s, s:s*}", "code", "BAD_REQUEST", "message", fault->text, "field", fault->field);
 }
 
-/* Read OBJECT and check what can be checked without publishing. @return true if it is fine; else REQUEST has been answered */
-static bool read_item(struct http_request *request, const json_t *object, struct place_publication *message)
+static json_t *too_large_answer(void)
+{
+    return reason_answer(REASON_QUOTA_EXCEEDED, "packet_too_large");
+}
+
+/* Check what can be checked without publishing. */
+static bool read_item(struct arena *arena, const json_t *object, struct place_publication *out, json_t **fault)
 {
     static const struct message_json_names names = {.json_payload = false};
-    struct message_fault fault;
-    if (!message_of_json(request, object, &names, message, &fault)) {
-        reply(request, 400, fault_answer(&fault));
+    struct message_fault what;
+    if (!message_of_json(arena, object, &names, out, &what)) {
+        *fault = fault_answer(&what);
         return false;
     }
-    if (!topic_name_is_valid(message->topic)) {
-        reply(request, 400, reason_answer(REASON_TOPIC_NAME_INVALID, "topic_name_invalid"));
+    if (!topic_name_is_valid(out->topic)) {
+        *fault = reason_answer(REASON_TOPIC_NAME_INVALID, "topic_name_invalid");
         return false;
     }
     return true;
 }
 
 /* Publish MESSAGE. @return the item's answer, with *STATUS; owned, NULL without memory */
-static json_t *publish_item(struct http_request *request, const struct place_publication *message, unsigned *status,
+static json_t *publish_item(struct place *place, const struct place_publication *message, unsigned *status,
                             struct store_ticket *last)
 {
-    struct place_published result = place_publish(http_place(request), message);
+    struct place_published result = place_publish(place, message);
     char id[PUBLISH_ID_BYTES];
     switch (result.reason_code) {
     case REASON_SUCCESS:
@@ -136,7 +136,7 @@ static json_t *publish_item(struct http_request *request, const struct place_pub
         return reason_answer(REASON_TOPIC_NAME_INVALID, "topic_name_invalid");
     case REASON_PACKET_TOO_LARGE:
         *status = 400;
-        return reason_answer(REASON_QUOTA_EXCEEDED, "packet_too_large");
+        return too_large_answer();
     default:
         *status = 503;
         return reason_answer(REASON_IMPLEMENTATION_SPECIFIC_ERROR, "failed_to_dispatch");
@@ -153,17 +153,27 @@ static json_t *publish_item(struct http_request *request, const struct place_pub
     return json_pack("{s:s}", "id", id);
 }
 
+/* @return false: REQUEST has been answered */
+static bool check_type(struct http_request *request)
+{
+    struct bytes type = http_header(request, "content-type");
+    static const char json_type[] = "application/json";
+    if (type.len >= sizeof(json_type) - 1 && memcmp(type.data, json_type, sizeof(json_type) - 1) == 0) {
+        return true;
+    }
+    reply(request, 415, code_answer("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json"));
+    return false;
+}
+
 /* The body as JSON. @return owned; NULL: REQUEST has been answered */
 static json_t *parse(struct http_request *request)
 {
-    struct bytes type = http_header(request, "content-type");
     struct bytes body = http_body(request);
-    static const char json_type[] = "application/json";
-    if (type.len < sizeof(json_type) - 1 || memcmp(type.data, json_type, sizeof(json_type) - 1) != 0) {
-        reply(request, 415, code_answer("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json"));
+    json_error_t error;
+    if (!json_items_is_light(body)) {
+        reply(request, 400, too_large_answer());
         return NULL;
     }
-    json_error_t error;
     json_t *value = json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (value == NULL) {
         reply(request, 400, code_answer("BAD_REQUEST", error.text));
@@ -176,139 +186,51 @@ void compat_publish(struct http_request *request)
     struct place_publication message;
     struct store_ticket ticket = {0, 0};
     unsigned status;
-    json_t *object = parse(request);
-    if (object != NULL && read_item(request, object, &message)) {
-        json_t *answer = publish_item(request, &message, &status, &ticket);
+    json_t *fault = NULL;
+    json_t *object = check_type(request) ? parse(request) : NULL;
+    if (object == NULL) {
+        return;
+    }
+    if (read_item(http_arena(request), object, &message, &fault)) {
+        json_t *answer = publish_item(http_place(request), &message, &status, &ticket);
         reply_when_stored(request, ticket, status, answer);
+    } else {
+        reply(request, 400, fault);
     }
     json_decref(object);
 }
 
 /* --- bulk -------------------------------------------------------------------------------------------------------------------- */
 
-/* Many messages that are all fine, while they are published. owner: the worker's thread */
-struct bulk {
-    struct timer timer; /* until the next turn */
-    struct timer_wheel *timers;
-    struct http_request *request;
-    json_t *items;                            /* owned; the messages borrow from it */
-    const struct place_publication *messages; /* in the request's memory */
-    size_t count;
-    size_t at;       /* of the message that is next */
-    json_t *answers; /* owned; NULL: without memory */
-    struct store_ticket last;
-    unsigned status;
-};
-
-static void bulk_free(struct bulk *bulk)
-{
-    timer_wheel_stop(bulk->timers, &bulk->timer);
-    json_decref(bulk->items);
-    json_decref(bulk->answers);
-    free(bulk);
-}
-
-static void publish_next(struct bulk *bulk)
+static json_t *publish_of_bulk(struct place *place, const struct place_publication *message, struct bulk_sum *sum)
 {
     unsigned status;
-    json_t *answer = publish_item(bulk->request, &bulk->messages[bulk->at++], &status, &bulk->last);
-    if (status >= 400) {
-        bulk->status = 503;
-    } else if (status == 202 && bulk->status == 200) {
-        bulk->status = 202;
-    }
-    if (bulk->answers == NULL) {
-        json_decref(answer);
-    } else if (json_array_append_new(bulk->answers, answer) != 0) {
-        json_decref(bulk->answers);
-        bulk->answers = NULL;
-    }
+    json_t *answer = publish_item(place, message, &status, &sum->last);
+    sum->any_failed |= status >= 400;
+    sum->any_unmatched |= status == 202;
+    return answer;
 }
 
-/* All or nothing: what is left is published all the same. */
-static void on_bulk_gone(void *arg)
+static unsigned status_of_bulk(const struct bulk_sum *sum)
 {
-    struct bulk *bulk = arg;
-    while (bulk->at < bulk->count) {
-        publish_next(bulk);
-    }
-    bulk_free(bulk);
+    return sum->any_failed ? 503 : sum->any_unmatched ? 202 : 200;
 }
 
-/* Publish for a few milliseconds. BULK may be gone afterwards. */
-static void go_on(struct bulk *bulk)
+static void refuse_bulk(struct http_request *request, unsigned status, const char *detail)
 {
-    const struct worker_clock *clock = &http_worker(bulk->request)->workers->clock;
-    uint64_t begun_ms = clock->monotonic_ms();
-    while (bulk->at < bulk->count) {
-        publish_next(bulk);
-        if (bulk->at % CLOCK_EVERY == 0 && bulk->at < bulk->count && clock->monotonic_ms() - begun_ms >= SLICE_MS) {
-            timer_wheel_set(bulk->timers, &bulk->timer, http_now_ms(bulk->request) + NEXT_TURN_MS);
-            return;
-        }
-    }
-    json_t *answers = bulk->answers;
-    bulk->answers = NULL;
-    reply_when_stored(bulk->request, bulk->last, bulk->status, answers);
-    bulk_free(bulk);
-}
-
-static void on_turn(struct timer *timer)
-{
-    go_on(TG_CONTAINER_OF(timer, struct bulk, timer));
-}
-
-/* One bad item: nothing is published. @return true if all are fine, with their messages; else REQUEST has been answered */
-static bool read_all(struct http_request *request, const json_t *items, struct place_publication *messages)
-{
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        if (!read_item(request, json_array_get(items, i), &messages[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* ITEMS is taken. */
-static void publish_all(struct http_request *request, const struct place_publication *messages, json_t *items)
-{
-    struct bulk *bulk = calloc(1, sizeof(*bulk));
-    if (bulk == NULL) {
-        json_decref(items);
-        http_problem(request, 503, "out of memory");
-        return;
-    }
-    timer_init(&bulk->timer, on_turn);
-    bulk->timers = http_timers(request);
-    bulk->request = request;
-    bulk->items = items;
-    bulk->messages = messages;
-    bulk->count = json_array_size(items);
-    bulk->answers = json_array();
-    bulk->status = 200;
-    http_hold(request, on_bulk_gone, bulk);
-    go_on(bulk);
+    reply(request, 400, status == 413 ? too_large_answer() : code_answer("BAD_REQUEST", detail));
 }
 
 void compat_publish_bulk(struct http_request *request)
 {
-    json_t *items = parse(request);
-    if (items == NULL) {
-        return;
+    static const struct bulk_shape shape = {.is_whole = true,
+                                            .read = read_item,
+                                            .publish = publish_of_bulk,
+                                            .refuse = refuse_bulk,
+                                            .status = status_of_bulk};
+    if (check_type(request)) {
+        bulk_begin(request, &shape, false, NULL);
     }
-    size_t count = json_array_size(items);
-    if (!json_is_array(items) || count == 0 || count > ITEMS_MAX) {
-        reply(request, 400, code_answer("BAD_REQUEST", "the body must be an array of 1 to 10000 messages"));
-        json_decref(items);
-        return;
-    }
-    struct place_publication *messages = http_alloc(request, count * sizeof(*messages));
-    if (messages == NULL) {
-        http_problem(request, 503, "out of memory");
-    } else if (read_all(request, items, messages)) {
-        publish_all(request, messages, json_incref(items));
-    }
-    json_decref(items);
 }
 
 /* --- retained ---------------------------------------------------------------------------------------------------------------- */

@@ -135,22 +135,16 @@ static bool choose_format(struct http_request *request, struct event_request *ou
     return true;
 }
 
-/* True if a page from elsewhere has the browser ask as for an image or a link: then it says no origin that could be judged. Other sites could
- * not read the answer, but they would take a client's session by its id all the same. */
-static bool is_disguised(struct http_request *request)
-{
-    struct bytes site = http_header(request, "sec-fetch-site");
-    return http_header(request, "origin").len == 0 &&
-           (bytes_equal(site, bytes_from_string("cross-site")) || bytes_equal(site, bytes_from_string("same-site")));
-}
-
 bool event_request_read(struct http_request *request, struct event_request *out)
 {
     uint64_t qos = http_query(request, "client_id").data != NULL;
     uint64_t wait_s = 0;
     *out = (struct event_request){.is_poll = http_query(request, "wait").data != NULL};
-    if (is_disguised(request)) {
-        http_problem(request, 403, "pages of other sites may ask for events by EventSource or fetch only");
+    /* Other sites could not read the answer, but they would take a client's session by its id all the same. */
+    bool is_named = http_query(request, "client_id").data != NULL;
+    if (http_may_be_foreign(request, is_named)) {
+        http_problem(request, 403, "pages of other sites may ask for events by EventSource or fetch only%s",
+                     is_named ? "; with client_id a browser must say by Referer that its page is none of these" : "");
         return false;
     }
     if (!http_query_number(request, "qos", 0, 1, &qos) ||

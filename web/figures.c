@@ -31,6 +31,10 @@ const struct figure figure_rows[] = {
      STAT(handovers)},
 
     {"sessions", GAUGE("Sessions, with a connection or without."), {0}, {0}, STAT(sessions)},
+    {"event_sessions", GAUGE("Sessions of event streams without a client id, which events.sessions bounds."), {0}, {0},
+     STAT(stream_sessions)},
+    {"sessions_refused_total", COUNTER("Sessions that were not begun, for there were limits.sessions or events.sessions."), {0}, {0},
+     STAT(sessions_refused)},
     {"sessions_expired_total", COUNTER("Sessions that ended because nobody came back in time."), {0}, {0},
      STAT(sessions_expired)},
     {"subscriptions", GAUGE("Subscriptions, shared ones included."), {0}, {0}, STAT(subscriptions)},

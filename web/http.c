@@ -9,14 +9,10 @@
 
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
+#include "web/arena.h"
 #include "web/forwarded.h"
 #include "web/http_connection.h"
 #include "web/http_request.h"
-
-struct http_memory {
-    struct http_memory *next;
-    max_align_t bytes[];
-};
 
 const char *http_method_name(enum http_method method)
 {
@@ -51,13 +47,12 @@ struct bytes http_path_rest(const struct http_request *request)
 
 void *http_alloc(struct http_request *request, size_t len)
 {
-    struct http_memory *memory = malloc(sizeof(*memory) + len);
-    if (memory == NULL) {
-        return NULL;
-    }
-    memory->next = request->memory;
-    request->memory = memory;
-    return memory->bytes;
+    return arena_alloc(&request->memory, len);
+}
+
+struct arena *http_arena(struct http_request *request)
+{
+    return &request->memory;
 }
 
 /* --- query ------------------------------------------------------------------------------------------------------- */
@@ -257,13 +252,4 @@ bool http_recovery(const struct http_request *request, uint64_t *done, uint64_t 
 {
     web_recovery(request->connection->owner, done, total);
     return web_is_starting(request->connection->owner) && *total > 0;
-}
-
-void http_memory_free(struct http_request *request)
-{
-    while (request->memory != NULL) {
-        struct http_memory *memory = request->memory;
-        request->memory = memory->next;
-        free(memory);
-    }
 }

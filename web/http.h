@@ -33,6 +33,8 @@
 
 #include "protocol/bytes.h"
 
+struct arena;
+struct bulks;
 struct event_text;
 struct http_request;
 struct place;
@@ -147,6 +149,9 @@ uint8_t *http_take_body(struct http_request *request, size_t *len) __attribute__
 /** LEN bytes that live as long as the request. @return NULL without memory */
 void *http_alloc(struct http_request *request, size_t len);
 
+/** What http_alloc() takes from. */
+struct arena *http_arena(struct http_request *request);
+
 /** The peer for logs and access: "127.0.0.1:4711"; behind a trusted proxy the address that it vouches for ("192.0.2.7"). */
 const char *http_peer(struct http_request *request);
 
@@ -155,6 +160,13 @@ const char *http_peer(struct http_request *request);
  * for somebody else.
  */
 bool http_is_from_here(struct http_request *request);
+
+/**
+ * True if a page of another site may have had a browser send the request, as it does for an image or a link, without an Origin that could have
+ * been judged. Browsers say so (Sec-Fetch-Site), but not to plain HTTP on a network. IN_DOUBT: there the Referer must be a page of ours, or of
+ * http.origins, if the User-Agent begins as that of every browser does, which a page cannot change.
+ */
+bool http_may_be_foreign(struct http_request *request, bool in_doubt);
 
 /** True if the request came over TLS, to us or (vouched for by a trusted proxy) to the proxy. */
 bool http_is_secure(struct http_request *request);
@@ -184,6 +196,7 @@ const struct web_settings *http_settings(const struct http_request *request);
 
 /** What other parts of the web side keep for each worker; theirs, NULL until they are used, freed after the worker's end. */
 struct http_parts {
+    struct bulks *bulks;
     struct event_text *event_text;
     struct rpc *rpc;
 };
@@ -236,6 +249,12 @@ typedef void (*http_gone_fn)(void *arg);
  * replace ON_GONE and ARG.
  */
 void http_hold(struct http_request *request, http_gone_fn on_gone, void *arg);
+
+/**
+ * What REQUEST, which is held, has asked for is being done and will be answered soon: a server that is told to stop waits for that, as long as
+ * drain_s allows. Otherwise it answers 503 in its place.
+ */
+void http_outlast_drain(struct http_request *request);
 
 /**
  * Answer a held request with STATUS and a problem if it is not answered within MS from now. ON_GONE is called first.

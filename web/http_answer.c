@@ -462,6 +462,11 @@ void http_hold(struct http_request *request, http_gone_fn on_gone, void *arg)
     request->arg = arg;
 }
 
+void http_outlast_drain(struct http_request *request)
+{
+    request->outlasts_drain = true;
+}
+
 static void on_deadline(struct timer *timer)
 {
     struct http_request *request = TG_CONTAINER_OF(timer, struct http_request, deadline);

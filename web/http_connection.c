@@ -144,7 +144,7 @@ static void request_free(struct http_request *request)
     }
     timer_wheel_stop(owner->timers, &request->deadline);
     http_output_fini(request);
-    http_memory_free(request);
+    arena_fini(&request->memory);
     free(request->headers);
     free(request->body);
     free(request);
@@ -287,6 +287,43 @@ static bool wants_continue(struct http_request *request)
         refuse_later(request, 417, "the only expectation that can be met is 100-continue");
     }
     return true;
+}
+
+/* The origin of a Referer: up to the slash behind the authority. */
+static bool referer_is_ours(struct http_request *request)
+{
+    char text[ORIGIN_BYTES];
+    const char *detail;
+    struct authority host;
+    struct bytes referer = http_header(request, "referer");
+    const uint8_t *colon = referer.len > 0 ? memmem(referer.data, referer.len, "://", 3) : NULL;
+    if (colon == NULL || check_host(request->connection, &host, &detail) != 0) {
+        return false;
+    }
+    const uint8_t *name = colon + 3;
+    const uint8_t *slash = memchr(name, '/', referer.len - (size_t)(name - referer.data));
+    size_t len = slash != NULL ? (size_t)(slash - referer.data) : referer.len;
+    if (len >= sizeof text) {
+        return false;
+    }
+    memcpy(text, referer.data, len);
+    text[len] = '\0';
+    return origin_judge(http_config(request->connection), &host, text) != ORIGIN_FOREIGN;
+}
+
+bool http_may_be_foreign(struct http_request *request, bool in_doubt)
+{
+    static const char browser[] = "Mozilla/";
+    struct bytes site = http_header(request, "sec-fetch-site");
+    struct bytes agent = http_header(request, "user-agent");
+    if (http_header(request, "origin").len > 0) {
+        return false; /* it has been judged */
+    }
+    if (site.len > 0) {
+        return bytes_equal(site, bytes_from_string("cross-site")) || bytes_equal(site, bytes_from_string("same-site"));
+    }
+    bool is_browser = agent.len >= sizeof(browser) - 1 && memcmp(agent.data, browser, sizeof(browser) - 1) == 0;
+    return in_doubt && is_browser && !referer_is_ours(request);
 }
 
 /* True if the value of Connection, a list of words, has "close". */
@@ -701,7 +738,7 @@ void http_on_drain(struct web_connection *connection)
     struct http_request *request = connection->request;
     if (request == NULL || request->phase == HTTP_STREAMING) {
         web_connection_kill(connection);
-    } else if (request->phase == HTTP_HELD) {
+    } else if (request->phase == HTTP_HELD && !request->outlasts_drain) {
         http_abandon(request, 503);
     } else if (request->phase == HTTP_READING) {
         stop_reading_body(request, 503, "the server is stopping");

@@ -12,6 +12,7 @@
 #ifndef WEB_HTTP_REQUEST_H
 #define WEB_HTTP_REQUEST_H
 
+#include "web/arena.h"
 #include "web/connection.h"
 #include "web/http.h"
 #include "web/origin.h"
@@ -39,7 +40,7 @@ struct http_request {
     struct web_connection *connection;
     TAILQ_ENTRY(http_request) link; /* in the worker's list `waiting`, if is_waiting */
     const struct http_route *route; /* NULL: `refusal` says why */
-    struct http_memory *memory;     /* owned list: what http_alloc() gave */
+    struct arena memory;            /* what http_alloc() gave */
     char *path;                     /* in memory */
     size_t path_len;
     size_t rest;                     /* offset in path of what the star of the route stands for */
@@ -88,6 +89,7 @@ struct http_request {
     bool stream_is_chunked : 1;
     bool is_broken : 1; /* the connection does not work any more and will be killed */
     bool is_preflight : 1;
+    bool outlasts_drain : 1;
 };
 
 /** The request has been answered in full: go on with its connection. REQUEST is freed. */
@@ -109,9 +111,8 @@ void http_send_rest(struct http_request *request);
 /** Tell whoever holds REQUEST that it is gone, and answer it with STATUS. */
 void http_abandon(struct http_request *request, unsigned status);
 
-/** Free what REQUEST's answer and what http_alloc() gave hold. */
+/** Free what REQUEST's answer holds. */
 void http_output_fini(struct http_request *request);
-void http_memory_free(struct http_request *request);
 
 /** Write into BUF a whole answer without a request: a problem, closing the connection. @return its length, < CAP */
 size_t http_write_refusal(char *buf, size_t cap, unsigned status, const char *detail);

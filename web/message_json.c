@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/store/message.h"
 #include "gateway/broker/publication.h"
+#include "gateway/store/message.h"
 #include "protocol/property.h"
 #include "protocol/utf8.h"
 #include "web/base64.h"

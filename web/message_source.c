@@ -8,6 +8,7 @@
 #include "protocol/topic.h"
 #include "protocol/utf8.h"
 #include "protocol/varint.h"
+#include "web/arena.h"
 #include "web/base64.h"
 #include "web/http.h"
 
@@ -15,7 +16,7 @@
 
 /* Properties as they are collected; user properties are whole encoded entries. */
 struct builder {
-    struct http_request *request;
+    struct arena *arena;
     struct properties p;
     uint8_t *users;
     size_t users_len;
@@ -34,7 +35,7 @@ static bool add_user(struct builder *b, struct bytes name, struct bytes value)
     size_t need = 5 + name.len + value.len;
     if (b->users_capacity - b->users_len < need) {
         size_t capacity = b->users_capacity * 2 + need;
-        uint8_t *grown = http_alloc(b->request, capacity);
+        uint8_t *grown = arena_alloc(b->arena, capacity);
         if (grown == NULL) {
             b->out_of_memory = true;
             return false;
@@ -59,7 +60,7 @@ static bool finish(struct builder *b, struct place_publication *out)
         return true;
     }
     size_t len = properties_encoded_len(&b->p, users);
-    uint8_t *buf = http_alloc(b->request, len);
+    uint8_t *buf = arena_alloc(b->arena, len);
     if (buf == NULL || properties_encode(buf, len, &b->p, users) != len) {
         return false;
     }
@@ -244,7 +245,7 @@ static bool take_correlation_data(struct http_request *request, struct builder *
 
 bool message_of_request(struct http_request *request, struct place_publication *out)
 {
-    struct builder b = {.request = request};
+    struct builder b = {.arena = http_arena(request)};
     uint64_t qos = 0;
     uint64_t expiry_s = UINT64_MAX;
     *out = (struct place_publication){.topic = message_topic_of(request), .payload = http_body(request)};
@@ -394,12 +395,12 @@ static bool take_encoding(const json_t *object, bool *is_base64, struct message_
 }
 
 /* A payload that is not a string: its JSON text. */
-static bool take_json_payload(struct http_request *request, const json_t *payload, struct builder *b,
-                              struct place_publication *out, struct message_fault *fault)
+static bool take_json_payload(const json_t *payload, struct builder *b, struct place_publication *out,
+                              struct message_fault *fault)
 {
     char *text = json_dumps(payload, JSON_COMPACT | JSON_ENCODE_ANY);
     size_t len = text != NULL ? strlen(text) : 0;
-    uint8_t *copy = text != NULL ? http_alloc(request, len) : NULL;
+    uint8_t *copy = text != NULL ? arena_alloc(b->arena, len) : NULL;
     if (copy == NULL) {
         free(text);
         return fail(fault, NULL, "out of memory");
@@ -413,8 +414,8 @@ static bool take_json_payload(struct http_request *request, const json_t *payloa
     return true;
 }
 
-static bool take_payload(struct http_request *request, const json_t *object, const struct message_json_names *names,
-                         struct builder *b, struct place_publication *out, struct message_fault *fault)
+static bool take_payload(const json_t *object, const struct message_json_names *names, struct builder *b,
+                         struct place_publication *out, struct message_fault *fault)
 {
     const json_t *payload = json_object_get(object, "payload");
     bool is_base64;
@@ -426,13 +427,13 @@ static bool take_payload(struct http_request *request, const json_t *object, con
     }
     if (!json_is_string(payload)) {
         return is_base64 ? fail(fault, "payload", "must be a string in base64")
-                         : take_json_payload(request, payload, b, out, fault);
+                         : take_json_payload(payload, b, out, fault);
     }
     out->payload = text_of(payload);
     if (!is_base64) {
         return true;
     }
-    uint8_t *room = http_alloc(request, base64_decoded_size(out->payload.len));
+    uint8_t *room = arena_alloc(b->arena, base64_decoded_size(out->payload.len));
     if (room == NULL) {
         return fail(fault, NULL, "out of memory");
     }
@@ -446,10 +447,10 @@ static bool take_payload(struct http_request *request, const json_t *object, con
     return true;
 }
 
-bool message_of_json(struct http_request *request, const json_t *object, const struct message_json_names *names,
+bool message_of_json(struct arena *arena, const json_t *object, const struct message_json_names *names,
                      struct place_publication *out, struct message_fault *fault)
 {
-    struct builder b = {.request = request};
+    struct builder b = {.arena = arena};
     uint64_t qos = 0;
     bool qos_given;
     *out = (struct place_publication){0};
@@ -468,7 +469,7 @@ bool message_of_json(struct http_request *request, const json_t *object, const s
     out->topic = text_of(topic);
     out->retain = json_is_true(retain);
     if (!take_integer(object, "qos", "qos", 2, &qos, &qos_given, fault) || !take_properties(object, &b, out, fault) ||
-        !take_payload(request, object, names, &b, out, fault)) {
+        !take_payload(object, names, &b, out, fault)) {
         return false;
     }
     out->qos = (uint8_t)qos;

@@ -1,7 +1,7 @@
 /**
  * From an HTTP request, or from a JSON object, to a message to be published.
  *
- * The message borrows from the request (http_alloc(), body, query) or from the JSON object, and lives as long as they.
+ * The message borrows from the request (http_alloc(), body, query), or from the JSON object and an arena, and lives as long as they.
  */
 #ifndef WEB_MESSAGE_SOURCE_H
 #define WEB_MESSAGE_SOURCE_H
@@ -13,6 +13,7 @@
 
 #include "gateway/broker/place_publish.h"
 
+struct arena;
 struct http_request;
 
 /**
@@ -42,10 +43,10 @@ struct message_fault {
 /**
  * The message that OBJECT describes: topic, payload, payload_encoding or encoding (plain, base64), qos, retain, properties
  * {payload_format_indicator, message_expiry_interval, response_topic, correlation_data, user_properties, content_type}; clientid is passed over.
- * Memory comes from REQUEST.
+ * Memory comes from ARENA.
  * @return false with *FAULT (static texts)
  */
-bool message_of_json(struct http_request *request, const json_t *object, const struct message_json_names *names,
+bool message_of_json(struct arena *arena, const json_t *object, const struct message_json_names *names,
                      struct place_publication *out, struct message_fault *fault) __attribute__((warn_unused_result));
 
 #endif

@@ -6,10 +6,14 @@ web_libweb_a_SOURCES = \
 	web/admin_clients.c \
 	web/admin_retained.c \
 	web/admin_topics.c \
+	web/arena.c \
+	web/arena.h \
 	web/base64.c \
 	web/base64.h \
 	web/buffer.c \
 	web/buffer.h \
+	web/bulk.c \
+	web/bulk.h \
 	web/compat.c \
 	web/connection.h \
 	web/event_cursor.c \
@@ -39,6 +43,8 @@ web_libweb_a_SOURCES = \
 	web/list.h \
 	web/input_check.c \
 	web/input_check.h \
+	web/json_items.c \
+	web/json_items.h \
 	web/lws_guard.c \
 	web/lws_guard.h \
 	web/message_headers.c \

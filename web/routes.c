@@ -123,6 +123,7 @@ static const struct http_outcome bulk_outcomes[] = {
     {200, "application/json",
      "The items' results, in order: {\"status\": ..., \"id\": ..., \"matched\": ...} or a detail."},
     {400, "application/problem+json", "The body is not JSON, or there is a query parameter."},
+    {413, "application/problem+json", "The body, or as JSON one of its items, is too large (256 KiB, 16384 values)."},
     {415, "application/problem+json", "The body is neither application/json nor application/x-ndjson."},
     {422, "application/json", "No item was taken; or there are none, or too many."},
     {0, NULL, NULL},
@@ -131,7 +132,7 @@ static const struct http_outcome bulk_outcomes[] = {
 static const struct http_outcome compat_outcomes[] = {
     {200, "application/json", "{\"id\": ...}: somebody is subscribed; of bulk, an array of these."},
     {202, "application/json", "{\"reason_code\": 16, ...}: nobody is subscribed."},
-    {400, "application/json", "The message is not valid; of bulk, nothing was published."},
+    {400, "application/json", "The message is not valid, or too large as JSON; of bulk, nothing was published."},
     {403, "application/json", "The caller may not publish this."},
     {415, "application/json", "The body is not application/json."},
     {503, "application/json", "{\"reason_code\": 131, ...}: the message was not taken."},
@@ -159,7 +160,7 @@ static const struct http_param event_params[] = {
     {"since", "query", STRING, "The id of the last event received: go on behind it.", false},
     {"client_id", "query", STRING,
      "Client id of a durable session, in place of one that is made up; it is subscribed to these filters alone from "
-     "now on.",
+     "now on. A browser must send Origin, Sec-Fetch-Site or the Referer of a page of this server with it.",
      false},
     {"session_expiry", "query", SECONDS, "Seconds that this session lives on for without a reader.", false},
     {"Last-Event-ID", "header", STRING, "As since, which it goes before; browsers send it by themselves.", false},

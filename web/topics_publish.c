@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/store/message.h"
 #include "gateway/broker/place_publish.h"
+#include "gateway/store/message.h"
 #include "protocol/topic.h"
 #include "web/http.h"
 #include "web/idempotency.h"
@@ -70,6 +70,7 @@ static void confirm(struct http_request *request, struct idempotency *key, unsig
     pending->matched = published->matched;
     publish_id(pending->id);
     http_hold(request, on_gone, pending);
+    http_outlast_drain(request);
     place_await(pending->place, &pending->wait, published->ticket);
 }
 

@@ -6,11 +6,11 @@
 
 #include "gateway/base/container.h"
 #include "gateway/base/timer_wheel.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained.h"
 #include "gateway/net/worker.h"
+#include "gateway/store/message.h"
 #include "protocol/topic.h"
 #include "web/http.h"
 #include "web/message_headers.h"

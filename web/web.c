@@ -23,6 +23,7 @@
 #include "gateway/net/connection.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
+#include "web/bulk.h"
 #include "web/connection.h"
 #include "web/event_text.h"
 #include "web/http_connection.h"
@@ -569,6 +570,7 @@ static void worker_fini(struct web_worker *owner)
         ev_prepare_stop(owner->worker->loop, &owner->prepare);
         lws_guard_fini(&owner->guard);
     }
+    bulks_free(owner->parts.bulks);
     rpc_free(owner->parts.rpc);
     event_text_free(owner->parts.event_text);
     timer_wheel_free(owner->timers);

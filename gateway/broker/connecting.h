@@ -37,6 +37,7 @@ struct connecting { /* owner: the client's place */
     bool keep_alive_changed;
     bool wants_response_information;
     bool keeps_qos0;                  /* see struct local_options */
+    uint32_t sessions_max;            /* the same */
     uint32_t queue_max;               /* the same */
     size_t queue_bytes_max;           /* the same */
     struct access_identity *identity; /* owned: whose session it will be, if that is known beforehand */

@@ -6,6 +6,7 @@
 
 #include "gateway/base/assert.h"
 #include "gateway/base/hash.h"
+#include "gateway/broker/connecting.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/handover.h"
@@ -264,7 +265,31 @@ enum found {
     FOUND_BUSY, /* a move is under way, the acquisition waits */
     FOUND_ELSEWHERE,
     FOUND_NO_MEMORY,
+    FOUND_TOO_MANY, /* there is none, and there are as many as there may be */
 };
+
+/* True if one more session may be begun for CLIENT. Places do not wait for each other: when all begin one now, it is one of each too many. */
+static bool may_begin(struct place *place, const struct client *client)
+{
+    const struct broker *broker = place->broker;
+    uint32_t max = place->settings->limits.sessions;
+    uint32_t streams_max = client->connecting->keeps_qos0 ? client->connecting->sessions_max : 0;
+    uint64_t sessions = 0;
+    uint64_t streams = 0;
+    if ((max == 0 && streams_max == 0) || client->is_gateway) {
+        return true;
+    }
+    for (unsigned p = 0; p < broker->place_count; p++) {
+        const struct stats *stats = &broker->places[p]->stats;
+        sessions += atomic_load_explicit(&stats->sessions, memory_order_relaxed);
+        streams += atomic_load_explicit(&stats->stream_sessions, memory_order_relaxed);
+    }
+    if ((max == 0 || sessions < max) && (streams_max == 0 || streams < streams_max)) {
+        return true;
+    }
+    STATS_ADD(&place->stats, sessions_refused, 1);
+    return false;
+}
 
 static enum found look_up(struct place *place, struct client *client, struct bytes client_id, uint64_t hash,
                           bool clean_start, struct session **session, struct acquire **acquire,
@@ -272,6 +297,9 @@ static enum found look_up(struct place *place, struct client *client, struct byt
 {
     struct shard *shard = shard_of(place->broker->directory, hash);
     struct session *s = find(shard, hash, client_id);
+    if (s == NULL && !may_begin(place, client)) {
+        return FOUND_TOO_MANY;
+    }
     if (s == NULL) {
         s = session_new(place, client_id, hash);
         if (s == NULL) {
@@ -336,6 +364,9 @@ void directory_acquire(struct place *place, struct client *client, struct bytes 
         case FOUND_ELSEWHERE:
             *pending = acquire;
             handover_start(place, handover);
+            return;
+        case FOUND_TOO_MANY:
+            connecting_acquired(client, NULL, false, REASON_QUOTA_EXCEEDED, "too many sessions");
             return;
         case FOUND_NO_MEMORY:
             connecting_acquired(client, NULL, false, REASON_QUOTA_EXCEEDED, "out of memory");

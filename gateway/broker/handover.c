@@ -254,6 +254,7 @@ static void on_import(struct place *place, struct mail *mail)
     session->place = place; /* nobody else looks at it while it is moving */
     session->subscriptions = handover->set;
     STATS_ADD(&place->stats, sessions, 1);
+    STATS_ADD(&place->stats, stream_sessions, session->keeps_qos0);
     STATS_ADD(&place->stats, queued_messages, session->outgoing.queue.count);
     STATS_ADD(&place->stats, queued_bytes, session->outgoing.queue_bytes);
     STATS_ADD(&place->stats, handovers, 1);
@@ -319,6 +320,7 @@ static void export_session(struct place *place, struct handover *handover)
     }
     place_flush_port(place); /* what B submits about the session comes later */
     STATS_ADD(&place->stats, sessions, -1);
+    STATS_ADD(&place->stats, stream_sessions, -(int)session->keeps_qos0);
     STATS_ADD(&place->stats, queued_messages, -(uint64_t)session->outgoing.queue.count);
     STATS_ADD(&place->stats, queued_bytes, -(uint64_t)session->outgoing.queue_bytes);
     post(place, handover->to, handover, on_import);

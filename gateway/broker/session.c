@@ -49,6 +49,12 @@ struct session *session_new(struct place *place, struct bytes client_id, uint64_
     return session;
 }
 
+void session_set_keeps_qos0(struct place *place, struct session *session, bool keeps)
+{
+    STATS_ADD(&place->stats, stream_sessions, (int)keeps - (int)session->keeps_qos0);
+    session->keeps_qos0 = keeps;
+}
+
 /* --- the queue -------------------------------------------------------------------------------------------------------- */
 
 /* Bytes of ENTRY, which is in the queue, that are in the store alone. */
@@ -663,6 +669,7 @@ void session_free(struct place *place, struct session *session)
     clear(place, session);
     kept_free(place, session);
     session_set_identity(place, session, NULL);
+    session_set_keeps_qos0(place, session, false);
     STATS_ADD(&place->stats, sessions, -1);
     free(session);
 }

@@ -79,6 +79,9 @@ static inline bool session_is_durable(const struct session *session)
     return session->expiry_s > 0;
 }
 
+/** KEEPS: it is an event stream's, and QoS 0 is treated as QoS 1. Its place's thread. */
+void session_set_keeps_qos0(struct place *place, struct session *session, bool keeps);
+
 /** A session without any state for CLIENT_ID, not in the directory. Returns owned, NULL without memory. */
 struct session *session_new(struct place *place, struct bytes client_id, uint64_t hash);
 

@@ -22,6 +22,7 @@ struct stats { /* owner: the place's thread writes, any thread reads */
     _Atomic uint64_t clients_connected;
     _Atomic uint64_t clients_by_transport[TRANSPORTS]; /* of those; index: enum transport_kind */
     _Atomic uint64_t sessions;
+    _Atomic uint64_t stream_sessions; /* of those, those of keeps_qos0 (local.h) */
     _Atomic uint64_t subscriptions;
     _Atomic uint64_t shared_subscriptions;
     _Atomic uint64_t queued_messages;
@@ -38,6 +39,7 @@ struct stats { /* owner: the place's thread writes, any thread reads */
     _Atomic uint64_t takeovers;
     _Atomic uint64_t handovers;
     _Atomic uint64_t sessions_expired;
+    _Atomic uint64_t sessions_refused; /* for there were as many as there may be */
     _Atomic uint64_t packets_received;
     _Atomic uint64_t packets_sent;
     _Atomic uint64_t bytes_received;

@@ -457,3 +457,26 @@ CONFORMANCE_TEST(filters_and_topics_of_too_many_levels_are_refused)
     tc_expect_suback(c, id, "8f");
     tc_expect_alive(c);
 }
+
+CONFORMANCE_TEST(sessions_beyond_the_limit_are_refused_and_counted)
+{
+    h->limits->sessions = 2;
+    struct tc *a = tc_connect_persistent(h, "a", MQTT_5_0);
+    struct tc *b = tc_connect(h, "b", MQTT_3_1_1);
+    tc_hang_up(a); /* its session stays */
+    struct tc *c = tc_try_connect(h, (struct tc_options){.id = "c"});
+    tc_expect_connack(c, false, REASON_QUOTA_EXCEEDED);
+    tc_expect_closed(c);
+    c = tc_try_connect(h, (struct tc_options){.id = "c", .version = MQTT_3_1_1});
+    tc_expect_connack(c, false, 3);
+    tc_expect_closed(c);
+    ck_assert_uint_eq(HARNESS_STAT(h, sessions_refused), 2);
+    ck_assert_uint_eq(HARNESS_STAT(h, connects_refused), 2);
+    a = tc_connect_with(h, .id = "a", .resume = true, .properties = "session_expiry:60"); /* what is there is not new */
+    tc_expect_alive(a);
+    a = tc_connect_persistent(h, "a", MQTT_5_0); /* nor does a clean start take more room */
+    tc_hang_up(b);
+    c = tc_connect(h, "c", MQTT_5_0);
+    tc_expect_alive(c);
+    ck_assert_uint_eq(HARNESS_STAT(h, sessions), 2);
+}

@@ -19,6 +19,10 @@ check_PROGRAMS += tests/web/test_input_check
 tests_web_test_input_check_SOURCES = tests/web/test_input_check.c web/input_check.c
 tests_web_test_input_check_LDADD = $(CHECK_LIBS)
 
+check_PROGRAMS += tests/web/test_json_items
+tests_web_test_json_items_SOURCES = tests/web/test_json_items.c web/json_items.c
+tests_web_test_json_items_LDADD = $(CHECK_LIBS)
+
 check_PROGRAMS += tests/web/test_origin
 tests_web_test_origin_SOURCES = tests/web/test_origin.c web/origin.c
 tests_web_test_origin_LDADD = $(CHECK_LIBS)

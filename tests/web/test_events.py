@@ -360,6 +360,28 @@ class Events(EventsCase):
         for site in ("none", "same-origin"):
             self.page_gets(400, site, "no-cors", filters="a/%23/b")
 
+    def test_where_browsers_do_not_say_whose_page_asks_a_session_needs_a_referer_of_ours(self):
+        browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+        ours = "http://127.0.0.1:%d" % self.server.http_port
+        victim = self.keep(wire.Wire(self.server.address))
+        victim.connect(self.name())
+        for referer in (None, "", "http://evil.example/", "http://evil.example/%s/" % ours, "http://127.0.0.1:1/x", "about:blank",
+                        "http://evil.example?" + ours, ours + "@evil.example/", "x" * 1000):
+            headers = {"User-Agent": browser} if referer is None else {"User-Agent": browser, "Referer": referer}
+            self.assertEqual(self.ask("/events?wait=0&filter=a&client_id=" + self.name(), headers)[0], 403, referer)
+        victim.ping()
+        self.assertEqual(self.ask("/events?wait=0&filter=a", {"User-Agent": browser})[0], 204)
+        for headers in ({"User-Agent": "curl/7.88.1"}, {}, {"User-Agent": browser, "Origin": ours},
+                        {"User-Agent": browser, "Referer": ours + "/page?x#y"}, {"User-Agent": browser, "Referer": ours}):
+            self.assertEqual(self.ask("/events?wait=0&filter=a&client_id=" + self.name("mine"), headers)[0], 204, headers)
+
+    def ask(self, target, headers):
+        web = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=harness.DEADLINE)
+        self.addCleanup(web.close)
+        web.request("GET", target, headers=headers)
+        response = web.getresponse()
+        return response.status, response.headers, response.read()
+
     def page_gets(self, status, site, mode, filters="a"):
         web = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=harness.DEADLINE)
         self.addCleanup(web.close)
@@ -507,6 +529,31 @@ class Expiring(EventsCase):
         third = self.stream(self.name(), last_id=stream.last_id)
         self.assertEqual(third.event().name, "gap")
         self.assertEqual([e.number for e in (third.event(), third.event()) if e.name == "message"], [1])
+
+
+class Few(EventsCase):
+    options = {"http": True, "workers": 2, "config": {"events": {"resume_s": 1, "sessions": 3}}}
+
+    def figure(self, name):
+        web = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=harness.DEADLINE)
+        self.addCleanup(web.close)
+        web.request("GET", "/metrics")
+        text = web.getresponse().read().decode()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(name + " "))
+
+    def test_more_sessions_of_streams_than_there_may_be_are_503_and_counted(self):
+        streams = [self.stream(self.name()) for _ in range(3)]
+        for stream in streams:
+            stream.until("synced")
+        headers = self.refused(503, self.name())[1]
+        self.assertEqual(headers["retry-after"], "1")
+        self.refused(503, self.name(), last_id="A" * 22 + ".17")
+        self.assertEqual((self.figure("tidegate_event_sessions"), self.figure("tidegate_sessions_refused_total")), (3, 2))
+        again = self.resume(streams[0], self.name())  # what is there may be gone on with
+        self.stream(self.name(), client_id=self.name(), session_expiry=0).until("synced")
+        again.cut()
+        harness.wait_until(lambda: self.figure("tidegate_event_sessions") == 2, "the session has expired")
+        self.stream(self.name()).until("synced")
 
 
 class Crowd(EventsCase):

@@ -4,6 +4,8 @@ import base64
 import http.client
 import json
 import os
+import signal
+import socket
 import sys
 import threading
 import urllib.parse
@@ -227,6 +229,28 @@ class Rest(harness.Case):
         self.problem(self.ask("POST", "/publish", b"{", JSON), 400)
         self.problem(self.ask("POST", "/publish", b"{}", JSON), 400)
         self.problem(self.ask("POST", "/publish", b"[]", JSON), 422)
+        self.problem(self.ask("POST", "/publish", b"\n\n", {"Content-Type": "application/x-ndjson"}), 422)
+        self.problem(self.ask("POST", "/publish", b"", JSON), 400)
+        item = json.dumps({"topic": self.name(), "payload": "x", "retain": True}).encode()
+        for bad in (b"[%s,]", b"[%s", b"[%s]]", b"[%s, {]", b"[%s, {\"a\":1,\"a\":2}]"):
+            self.problem(self.ask("POST", "/publish", bad % item, JSON), 400)
+        answer = self.ask("POST", "/publish", item + b"\n\n{", {"Content-Type": "application/x-ndjson"})
+        self.problem(answer, 400)
+        self.assertIn("line 3 is not JSON", json.loads(answer[2])["detail"])
+        self.problem(self.ask("POST", "/publish", json.dumps([json.loads(item)] * 10001), JSON), 422)
+        self.problem(self.ask("GET", "/topics/" + self.name()), 404)  # whatever came before the fault
+
+    def test_an_item_of_json_that_would_take_long_to_parse_is_too_large(self):
+        long, many = {"topic": self.name(), "payload": "x" * 300000}, {"topic": self.name(), "payload": [1] * 20000}
+        for item in (long, many):
+            answer = self.ask("POST", "/publish", json.dumps([item]), JSON)
+            self.problem(answer, 413)
+            self.assertIn("POST /topics", json.loads(answer[2])["detail"])
+            for url, body in (("/api/v5/publish", item), ("/api/v5/publish/bulk", [item])):
+                self.assertEqual(self.ask_json("POST", url, body), (400, {"reason_code": 151, "message": "packet_too_large"}))
+        fits = {"topic": self.name(), "payload": "x" * 250000}
+        self.assertEqual(self.ask_json("POST", "/api/v5/publish", fits)[0], 202)
+        self.assertEqual([r["status"] for r in self.ask_json("POST", "/publish", [fits] * 20)[1]], [202] * 20)
         self.problem(self.ask("POST", "/publish", b"x", {"Content-Type": "text/plain"}), 415)
 
     # ---- other brokers' shapes
@@ -374,6 +398,60 @@ class OneWorker(harness.Case):
             self.assertFalse(self.has_ended(bulk), path + " went first")
             self.assertEqual(sub.read(wire.PUBLISH).topic, self.name("last"))
             harness.wait_until(lambda: self.has_ended(bulk), "the end of the bulk")
+
+    def unread_bytes(self, web):
+        """What the server has not read of what WEB has sent."""
+        ends = [":%04X" % web.sock.getpeername()[1], ":%04X" % web.sock.getsockname()[1]]
+        with open("/proc/net/tcp") as file:
+            for line in file:
+                fields = line.split()
+                if fields[1][-5:] == ends[0] and fields[2][-5:] == ends[1]:
+                    return int(fields[4].split(":")[1], 16)
+        return 0
+
+    def test_a_large_body_is_parsed_while_others_have_their_turn(self):
+        web = self.connect()
+        items = ['{"topic":"%s","payload":"%d"}' % (self.name(), i) for i in range(9999)]
+        items += ['{"topic":"%s","payload":"%s"}' % (self.name(), "x" * 200000) for i in range(1, 30)]
+        for path, text, kind in (("/publish", "[%s,]", "application/json"), ("/publish", "%s\n{", "application/x-ndjson"),
+                                 ("/api/v5/publish/bulk", "[%s,]", "application/json")):
+            separator = "\n" if "ndjson" in kind else ","
+            body = (text % separator.join(items[30:])).encode()
+            bulk = self.connect()
+            bulk.putrequest("POST", path)
+            bulk.putheader("Content-Type", kind)
+            bulk.putheader("Content-Length", str(len(body)))
+            bulk.putheader("Connection", "close")
+            bulk.endheaders(body[:-1])
+            harness.wait_until(lambda: self.unread_bytes(bulk) == 0, "the server has read all but the last byte")
+            bulk.send(body[-1:])
+            for _ in range(4):
+                web.request("GET", "/healthz")
+                self.assertEqual(web.getresponse().read(), b'{"status":"ok"}\n')
+            bulk.sock.setblocking(False)
+            with self.assertRaises(BlockingIOError, msg=path + " went first"):
+                bulk.sock.recv(1, socket.MSG_PEEK)
+            bulk.sock.settimeout(harness.DEADLINE)
+            self.assertEqual(bulk.getresponse().status, 400)
+
+
+class Stopping(harness.Case):
+    def test_a_bulk_that_is_being_published_gets_its_answer(self):
+        for path in ("/publish", "/api/v5/publish/bulk"):
+            with self.subTest(path=path), harness.Server(http=True, workers=1) as server:
+                sub = self.keep(wire.Wire(server.address))
+                sub.connect("")
+                sub.subscribe(("first", 0))
+                web = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=harness.DEADLINE)
+                self.addCleanup(web.close)
+                items = [{"topic": t, "payload": "x", "retain": True} for t in ["first"] + ["t/%d" % i for i in range(9999)]]
+                web.request("POST", path, json.dumps(items), JSON)
+                sub.read(wire.PUBLISH)
+                server.signal(signal.SIGTERM)
+                response = web.getresponse()
+                self.assertIn(response.status, (200, 202))
+                self.assertEqual(len(json.loads(response.read())), 10000)
+                server.finish()
 
 
 if __name__ == "__main__":
