@@ -53,6 +53,10 @@ static void bulk_free(struct bulk *bulk)
     for (size_t i = 0; i < bulk->count; i++) {
         json_decref(bulk->items[i]);
     }
+    for (size_t i = 0; i < bulk->sum.ticket_count; i++) {
+        store_ticket_release(&bulk->sum.tickets[i]);
+    }
+    free(bulk->sum.tickets);
     free(bulk->items);
     free(bulk->body);
     buffer_fini(&bulk->answer);
@@ -138,7 +142,9 @@ static void confirm(struct bulk *bulk)
     }
     bulk->status = bulk->shape->status(&bulk->sum);
     bulk->is_waiting = true;
-    place_await(bulk->worker->place, &bulk->wait, bulk->sum.last);
+    size_t count = bulk->sum.ticket_count;
+    bulk->sum.ticket_count = 0; /* they are the wait's now */
+    place_await_all(bulk->worker->place, &bulk->wait, bulk->sum.tickets, count);
 }
 
 /* --- items --------------------------------------------------------------------------------------------------------- */
@@ -262,6 +268,13 @@ static bool step(struct bulk *bulk)
 {
     if (!bulk->is_parsed) {
         return parse_next(bulk);
+    }
+    if (bulk->sum.tickets == NULL) {
+        bulk->sum.tickets = calloc(bulk->count, sizeof(*bulk->sum.tickets));
+        if (bulk->sum.tickets == NULL) {
+            give_up(bulk, "out of memory");
+            return false;
+        }
     }
     publish_next(bulk);
     if (bulk->at < bulk->count) {

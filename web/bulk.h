@@ -27,7 +27,8 @@ struct idempotency;
 
 /** What has become of the items so far. */
 struct bulk_sum {
-    struct store_ticket last;
+    struct store_ticket *tickets; /* owned: one for each item that was taken, and room for all */
+    size_t ticket_count;
     bool any_taken;
     bool any_unmatched;
     bool any_failed;

@@ -62,6 +62,7 @@ static void reply_when_stored(struct http_request *request, struct store_ticket 
 {
     struct compat *compat = calloc(1, sizeof(*compat));
     if (compat == NULL || answer == NULL) {
+        store_ticket_release(&ticket);
         json_decref(answer);
         free(compat);
         http_problem(request, 503, "out of memory");
@@ -121,7 +122,7 @@ static bool read_item(struct arena *arena, const json_t *object, struct place_pu
 
 /* Publish MESSAGE. @return the item's answer, with *STATUS; owned, NULL without memory */
 static json_t *publish_item(struct place *place, const struct place_publication *message, unsigned *status,
-                            struct store_ticket *last)
+                            struct store_ticket *ticket)
 {
     struct place_published result = place_publish(place, message);
     char id[PUBLISH_ID_BYTES];
@@ -141,9 +142,7 @@ static json_t *publish_item(struct place *place, const struct place_publication 
         *status = 503;
         return reason_answer(REASON_IMPLEMENTATION_SPECIFIC_ERROR, "failed_to_dispatch");
     }
-    if (result.ticket.number > 0) {
-        *last = result.ticket;
-    }
+    *ticket = result.ticket;
     if (!result.matched) {
         *status = 202;
         return reason_answer(REASON_NO_MATCHING_SUBSCRIBERS, "no_matching_subscribers");
@@ -184,7 +183,7 @@ static json_t *parse(struct http_request *request)
 void compat_publish(struct http_request *request)
 {
     struct place_publication message;
-    struct store_ticket ticket = {0, 0};
+    struct store_ticket ticket = STORE_TICKET_DONE;
     unsigned status;
     json_t *fault = NULL;
     json_t *object = check_type(request) ? parse(request) : NULL;
@@ -205,7 +204,9 @@ void compat_publish(struct http_request *request)
 static json_t *publish_of_bulk(struct place *place, const struct place_publication *message, struct bulk_sum *sum)
 {
     unsigned status;
-    json_t *answer = publish_item(place, message, &status, &sum->last);
+    struct store_ticket ticket = STORE_TICKET_DONE;
+    json_t *answer = publish_item(place, message, &status, &ticket);
+    sum->tickets[sum->ticket_count++] = ticket;
     sum->any_failed |= status >= 400;
     sum->any_unmatched |= status == 202;
     return answer;

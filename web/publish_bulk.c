@@ -38,9 +38,7 @@ static json_t *publish_item(struct place *place, const struct place_publication 
         return json_pack("{s:i, s:s}", "status", (int)publish_status(result.reason_code), "detail",
                          result.why != NULL ? result.why : "the message was not taken");
     }
-    if (result.ticket.number > 0) {
-        sum->last = result.ticket;
-    }
+    sum->tickets[sum->ticket_count++] = result.ticket;
     sum->any_taken = true;
     publish_id(id);
     return json_pack("{s:i, s:s, s:b}", "status", result.matched || message->retain ? 200 : 202, "id", id, "matched",

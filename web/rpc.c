@@ -214,6 +214,7 @@ static void start(struct call *call)
         return;
     }
     struct place_published published = place_publish(http_place(call->request), &call->message);
+    store_ticket_release(&published.ticket); /* the device's reply is what is waited for */
     if (published.reason_code != 0) {
         refuse_call(call, publish_status(published.reason_code), published.why);
     } else if (!published.matched) {

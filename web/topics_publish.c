@@ -54,10 +54,11 @@ static void on_gone(void *arg)
 
 /* Answer REQUEST with STATUS once PUBLISHED is on disk. */
 static void confirm(struct http_request *request, struct idempotency *key, unsigned status,
-                    const struct place_published *published)
+                    struct place_published *published)
 {
     struct pending *pending = calloc(1, sizeof(*pending));
     if (pending == NULL) {
+        store_ticket_release(&published->ticket);
         idempotency_drop(http_place(request), key);
         http_problem(request, 503, "published, but there is no memory to wait for the confirmation");
         return;

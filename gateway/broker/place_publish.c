@@ -126,13 +126,25 @@ struct place_published place_publish(struct place *place, const struct place_pub
 
 /* --- waiting --------------------------------------------------------------------------------------------------------------- */
 
-void place_await(struct place *place, struct place_wait *wait, struct store_ticket ticket)
+/* Give back those of WAIT's tickets that are done. @return true if all are */
+static bool settle(const struct place *place, struct place_wait *wait)
 {
-    wait->ticket = ticket;
+    while (store_is_done(place->broker->store, &wait->ticket)) {
+        store_ticket_release(&wait->ticket);
+        if (wait->more_count == 0) {
+            return true;
+        }
+        wait->ticket = wait->more[--wait->more_count];
+    }
+    return false;
+}
+
+/* Wait for the ticket and the further ones of WAIT. */
+static void await(struct place *place, struct place_wait *wait)
+{
     wait->next = NULL;
     wait->prev = NULL;
-    if (store_is_done(place->broker->store, &wait->ticket)) {
-        store_ticket_release(&wait->ticket);
+    if (settle(place, wait)) {
         wait->done(wait);
         return;
     }
@@ -143,6 +155,22 @@ void place_await(struct place *place, struct place_wait *wait, struct store_tick
         place->waits = wait;
     }
     place->last_wait = wait;
+}
+
+void place_await(struct place *place, struct place_wait *wait, struct store_ticket ticket)
+{
+    wait->ticket = ticket;
+    wait->more = NULL;
+    wait->more_count = 0;
+    await(place, wait);
+}
+
+void place_await_all(struct place *place, struct place_wait *wait, struct store_ticket *tickets, size_t count)
+{
+    wait->ticket = STORE_TICKET_DONE;
+    wait->more = tickets;
+    wait->more_count = count;
+    await(place, wait);
 }
 
 static bool is_waiting(const struct place *place, const struct place_wait *wait)
@@ -168,6 +196,9 @@ void place_await_cancel(struct place *place, struct place_wait *wait)
     wait->next = NULL;
     wait->prev = NULL;
     store_ticket_release(&wait->ticket);
+    while (wait->more_count > 0) {
+        store_ticket_release(&wait->more[--wait->more_count]);
+    }
 }
 
 void place_release_waits(struct place *place)
@@ -175,7 +206,7 @@ void place_release_waits(struct place *place)
     struct place_wait *wait = place->waits;
     while (wait != NULL) { /* not in the order in which they began: records are done when they are done */
         struct place_wait *next = wait->next;
-        if (store_is_done(place->broker->store, &wait->ticket)) {
+        if (settle(place, wait)) {
             place_await_cancel(place, wait);
             wait->done(wait);
             next = place->waits; /* it may have ended others */

@@ -47,11 +47,16 @@ struct place_wait {
     struct place_wait *next;
     struct place_wait *prev;
     struct store_ticket ticket;
+    struct store_ticket *more; /* further ones; borrowed, but what they hold is taken */
+    size_t more_count;
     void (*done)(struct place_wait *wait); /* called once, on the place's thread; may call the broker */
 };
 
 /** Call WAIT->done() when TICKET (taken) is done: at once if it is. */
 void place_await(struct place *place, struct place_wait *wait, struct store_ticket ticket);
+
+/** The same for all of the COUNT TICKETS (what they hold is taken; the array is borrowed while it waits). */
+void place_await_all(struct place *place, struct place_wait *wait, struct store_ticket *tickets, size_t count);
 
 /** Wait no more; a no-op if it is done. */
 void place_await_cancel(struct place *place, struct place_wait *wait);
