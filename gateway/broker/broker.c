@@ -77,6 +77,7 @@ struct broker *broker_new(const struct config *config, unsigned places, const st
     broker->wake_arg = env->wake_arg;
     broker->hash_seed = tg_hash_seed_new();
     broker->started_ms = env->now_ms;
+    broker->started_wall_ms = env->wall_ms;
     struct broker_settings *settings = settings_new(config);
     atomic_init(&broker->settings, settings);
     broker->directory = directory_new();

@@ -111,6 +111,7 @@ struct broker {
     void *wake_arg;
     uint64_t hash_seed;
     uint64_t started_ms;
+    uint64_t started_wall_ms;                   /* wall clock at started_ms */
     _Atomic(struct broker_settings *) settings; /* RCU; replaced by broker_reload() */
     _Atomic uint64_t share_number;              /* of the last shared group made */
     struct link_table groups;                   /* all shared groups, by filter and name; lock: index mutex */

@@ -11,6 +11,7 @@
 #include "gateway/broker/core.h"
 #include "gateway/broker/handover.h"
 #include "gateway/broker/session.h"
+#include "gateway/broker/will.h"
 #include "protocol/reason.h"
 
 #define SHARDS      64u
@@ -122,6 +123,25 @@ static void insert(struct shard *shard, struct session *session)
     *bucket = session;
     shard->count++;
     grow(shard);
+}
+
+void directory_restore(struct directory *directory, struct session *session)
+{
+    struct shard *shard = shard_of(directory, session->hash);
+    pthread_mutex_lock(&shard->mutex);
+    insert(shard, session);
+    pthread_mutex_unlock(&shard->mutex);
+}
+
+struct session *directory_find_here(struct place *place, struct bytes client_id)
+{
+    uint64_t hash = tg_hash(client_id.data, client_id.len, place->broker->hash_seed);
+    struct shard *shard = shard_of(place->broker->directory, hash);
+    pthread_mutex_lock(&shard->mutex);
+    struct session *session = find(shard, hash, client_id);
+    bool is_here = session != NULL && !session->moving && session->place == place;
+    pthread_mutex_unlock(&shard->mutex);
+    return is_here ? session : NULL;
 }
 
 bool directory_remove(struct directory *directory, struct session *session)
@@ -251,6 +271,7 @@ static struct session *prepare_here(struct place *place, struct session *session
             return NULL; /* the session has ended with its connection */
         }
     }
+    will_forget_restart(place, session);
     if (clean_start || session->expiry_s == 0) { /* 0: it came from another place, empty, for one who did not wait */
         session_end(place, session);
         return NULL;

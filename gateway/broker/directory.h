@@ -49,6 +49,12 @@ void directory_acquire(struct place *place, struct client *client, struct bytes 
 /** Go on with an acquisition that waited, at a place whose thread owns SESSION. Takes ACQUIRE. */
 void directory_continue(struct place *place, struct session *session, struct acquire *acquire);
 
+/** Put SESSION, whose client id no other has, in. Any thread. */
+void directory_restore(struct directory *directory, struct session *session);
+
+/** The session of CLIENT_ID if it is at PLACE and not moving; NULL: none. PLACE's thread. */
+struct session *directory_find_here(struct place *place, struct bytes client_id);
+
 /** Take SESSION out. @return false if a move is under way: then it stays, and the move finds it ended. */
 bool directory_remove(struct directory *directory, struct session *session);
 

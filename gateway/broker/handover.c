@@ -458,6 +458,7 @@ static void on_start(struct place *place, struct mail *mail)
         STATS_ADD(&place->stats, takeovers, 1);
         client_close(session->client, REASON_SESSION_TAKEN_OVER, "taken over by another connection");
     }
+    will_forget_restart(place, session);
     if (!session->ended && (handover->acquire->clean_start || session->expiry_s == 0)) {
         session_reset(place, session); /* [MQTT-3.1.2-4] */
         session->ended = true;

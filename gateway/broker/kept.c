@@ -245,19 +245,15 @@ void kept_end(struct place *place, struct session *session)
     }
 }
 
-bool kept_take_will(struct session *session, struct store_write **out)
+struct store_write *kept_take_will(struct session *session)
 {
     struct kept *kept = session->kept;
-    *out = NULL;
     if (kept == NULL || kept->will_number == 0) {
-        return true;
+        return NULL;
     }
-    *out = delete_of(STORE_WILLS, kept->will_number, 0, 0);
-    if (*out == NULL) {
-        return false;
-    }
+    struct store_write *write = delete_of(STORE_WILLS, kept->will_number, 0, 0);
     kept->will_number = 0;
-    return true;
+    return write;
 }
 
 static void leave_lists(struct place *place, struct kept *kept)

@@ -62,8 +62,9 @@ void kept_detached(struct place *place, struct session *session);
 /** The state of SESSION ends: nothing of it comes back. Its deliveries are to be finished by the caller. */
 void kept_end(struct place *place, struct session *session);
 
-/** SESSION has no will any more: *OUT takes it out of the store, with its message or by kept_forget(). NULL if the store has none. */
-bool kept_take_will(struct session *session, struct store_write **out) __attribute__((warn_unused_result));
+/** SESSION has no will any more: what takes it out of the store, with its message or by kept_forget(). Returns owned; NULL if the store has none,
+ * or without memory: then it comes back after a restart. */
+struct store_write *kept_take_will(struct session *session);
 
 /** Submit WRITES (taken, a list, may be NULL), for which nobody waits. */
 void kept_forget(struct place *place, struct store_write *writes);

@@ -52,6 +52,8 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/publication.h \
 	gateway/broker/rcu.c \
 	gateway/broker/rcu.h \
+	gateway/broker/recover.c \
+	gateway/broker/recover.h \
 	gateway/broker/reply.c \
 	gateway/broker/retained.c \
 	gateway/broker/retained.h \

@@ -199,6 +199,28 @@ bool session_enqueue(struct place *place, struct session *session, struct outgoi
     return true;
 }
 
+bool session_restore(struct place *place, struct session *session, const struct outgoing_entry *entries, uint32_t count)
+{
+    struct outgoing *outgoing = &session->outgoing;
+    uint32_t sent = 0;
+    while (sent < count && entries[sent].state != OUTGOING_QUEUED) {
+        outgoing->rerelease += entries[sent].state == OUTGOING_RERELEASE;
+        sent++;
+    }
+    outgoing->resend = sent;
+    if (entries[count - 1].seq >= outgoing->next_seq) {
+        outgoing->next_seq = entries[count - 1].seq + 1;
+    }
+    if (!outgoing_fill(&outgoing->window, entries, sent) ||
+        !outgoing_fill(&outgoing->queue, entries + sent, count - sent)) {
+        return false;
+    }
+    for (uint32_t at = sent; at < count; at++) {
+        count_queued(place, session, &entries[at], 1);
+    }
+    return true;
+}
+
 /* --- sending ---------------------------------------------------------------------------------------------------------- */
 
 static bool output_has_room(const struct client *client)

@@ -125,6 +125,13 @@ void session_pump(struct place *place, struct session *session);
 void session_resume(struct place *place, struct session *session);
 
 /**
+ * COUNT ENTRIES (> 0; their references are taken; ascending seq, those that may have been sent first) are what SESSION, which has nothing, is to send.
+ * @return false without memory
+ */
+bool session_restore(struct place *place, struct session *session, const struct outgoing_entry *entries,
+                     uint32_t count);
+
+/**
  * Put ENTRY (its references are taken) at the end of the queue, as limits and policy say.
  * @return false if it was dropped; with QoS > 0 its sequence number is used up all the same, so that the hole tells
  */

@@ -43,11 +43,8 @@ void will_publish(struct place *place, struct session *session)
     publication.expires_ms =
         will->has_expiry ? place->now_ms + (uint64_t)will->expiry_interval_s * 1000 : MESSAGE_NEVER_EXPIRES;
     uint8_t reason_code = route_publish(place, &publication, NULL);
-    struct store_write *writes;
-    if (kept_take_will(session, &writes)) { /* else it comes once more after a restart */
-        struct store_ticket ticket = publication_commit(place, &publication, writes);
-        store_ticket_release(&ticket);
-    }
+    struct store_ticket ticket = publication_commit(place, &publication, kept_take_will(session));
+    store_ticket_release(&ticket);
     if (reason_code != 0) {
         struct bytes id = session_client_id(session);
         log_warning("will not published", LOG_BYTES("client_id", id.data, id.len),
@@ -59,11 +56,16 @@ void will_publish(struct place *place, struct session *session)
     free(will);
 }
 
-void will_arm(struct place *place, struct session *session, uint32_t delay_s)
+void will_arm_ms(struct place *place, struct session *session, uint64_t delay_ms)
 {
     struct will *will = session->will;
-    will->due_ms = place->now_ms + (uint64_t)delay_s * 1000;
+    will->due_ms = place->now_ms + delay_ms;
     timer_wheel_set(place->wheel, &will->timer, will->due_ms);
+}
+
+void will_arm(struct place *place, struct session *session, uint32_t delay_s)
+{
+    will_arm_ms(place, session, (uint64_t)delay_s * 1000);
 }
 
 void will_disarm(struct place *place, struct session *session)
@@ -79,11 +81,15 @@ void will_drop(struct place *place, struct session *session)
         return;
     }
     will_disarm(place, session);
-    struct store_write *writes;
-    if (kept_take_will(session, &writes)) {
-        kept_forget(place, writes);
-    }
+    kept_forget(place, kept_take_will(session));
     message_unref(session->will->message);
     free(session->will);
     session->will = NULL;
+}
+
+void will_forget_restart(struct place *place, struct session *session)
+{
+    if (session->will != NULL && session->will->after_restart) {
+        will_drop(place, session);
+    }
 }

@@ -21,7 +21,9 @@ struct will {           /* owner: the session's place */
     uint32_t delay_s;
     uint32_t expiry_interval_s; /* counts from the publish */
     bool has_expiry;
-    uint64_t due_ms; /* monotonic; while the timer is set */
+    bool
+        after_restart; /* its connection was there when the process ended: not published if the client is back in time */
+    uint64_t due_ms;   /* monotonic; while the timer is set */
 };
 
 /**
@@ -36,8 +38,14 @@ void will_publish(struct place *place, struct session *session);
 /** Start its delay; DELAY_S > 0. */
 void will_arm(struct place *place, struct session *session, uint32_t delay_s);
 
+/** The same in milliseconds, 0 included. */
+void will_arm_ms(struct place *place, struct session *session, uint64_t delay_ms);
+
 /** Stop a delay that runs, keeping the will: the session moves, or freezes. */
 void will_disarm(struct place *place, struct session *session);
+
+/** The client of SESSION is back after a restart: a will that only waited for that is dropped. */
+void will_forget_restart(struct place *place, struct session *session);
 
 /** Free the will of SESSION unpublished; a no-op if there is none. */
 void will_drop(struct place *place, struct session *session);
