@@ -482,6 +482,7 @@ static bool choose_session(struct stream *stream, struct local_options *options)
     }
     options->client_id = bytes_from_string(stream->client_id);
     options->keeps_qos0 = true;
+    options->is_transient = true;
     options->sessions_max = config_of(stream)->sessions;
     return true;
 }

@@ -36,6 +36,7 @@ struct connecting { /* owner: the client's place */
     bool expiry_changed; /* the Session Expiry Interval in force is not what was asked for */
     bool keep_alive_changed;
     bool wants_response_information;
+    bool is_transient;                /* the same */
     bool keeps_qos0;                  /* see struct local_options */
     uint32_t sessions_max;            /* the same */
     uint32_t queue_max;               /* the same */

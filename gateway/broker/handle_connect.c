@@ -371,6 +371,7 @@ bool connecting_open_local(struct client *client, const struct local_options *op
     c->properties.session_expiry_interval_s = options->expiry_s;
     properties_set(&c->properties, PROPERTY_SESSION_EXPIRY_INTERVAL);
     connecting->keeps_qos0 = options->keeps_qos0;
+    connecting->is_transient = options->is_transient;
     connecting->sessions_max = options->sessions_max;
     connecting->queue_max = options->queued_messages;
     connecting->queue_bytes_max = options->queued_bytes;
@@ -499,6 +500,7 @@ void connecting_acquired(struct client *client, struct session *session, bool pr
     session_attach(place, session, client);
     session->version = client->version;
     session_set_keeps_qos0(place, session, connecting->keeps_qos0);
+    session->is_transient = connecting->is_transient;
     session->queue_max = connecting->queue_max;
     session->queue_bytes_max =
         connecting->queue_bytes_max < UINT32_MAX ? (uint32_t)connecting->queue_bytes_max : UINT32_MAX;

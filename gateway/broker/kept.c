@@ -186,7 +186,7 @@ static bool put_all(struct place *place, struct session *session, struct store_t
 {
     struct kept *kept = session->kept;
     struct store_write *writes = NULL;
-    if (session_is_durable(session)) {
+    if (session_is_lasting(session)) {
         writes = session_write(place, session);
         if (writes == NULL) {
             return false;
@@ -214,7 +214,7 @@ bool kept_put(struct place *place, struct session *session, struct store_ticket 
     if (place->port == NULL) {
         return true;
     }
-    if (!session_is_durable(session) && session->will == NULL) {
+    if (!session_is_lasting(session) && session->will == NULL) {
         kept_end(place, session);
         /* That an old session is gone is what its client may rely on. */
         *out = session->kept != NULL && session->kept->ended.number != 0 ? session->kept->ended : place->last_end;
@@ -226,7 +226,7 @@ bool kept_put(struct place *place, struct session *session, struct store_ticket 
 void kept_detached(struct place *place, struct session *session)
 {
     struct store_ticket ticket;
-    if (is_kept(session) && (session_is_durable(session) || session->will != NULL)) {
+    if (is_kept(session) && (session_is_lasting(session) || session->will != NULL)) {
         if (!put_all(place, session, &ticket)) {
             log_warning("the end of a connection is not stored", LOG_STR("reason", "out of memory"));
         }
@@ -310,7 +310,7 @@ void kept_free(struct place *place, struct session *session)
 bool kept_subscription(struct session *session, struct subscription *subscription, bool is_removed,
                        struct store_write **writes)
 {
-    if (!is_kept(session) || !session_is_durable(session)) {
+    if (!is_kept(session) || !session_is_lasting(session)) {
         return true;
     }
     struct kept *kept = session->kept;
@@ -514,7 +514,7 @@ void kept_completed(struct place *place, struct session *session, uint64_t seq)
 bool kept_received(const struct session *session, uint16_t packet_id, struct store_write **out)
 {
     *out = NULL;
-    if (!is_kept(session) || !session_is_durable(session)) {
+    if (!is_kept(session) || !session_is_lasting(session)) {
         return true;
     }
     *out = write_for(STORE_RECEIVED, session->kept->number, packet_id, 2, 0);
@@ -572,7 +572,7 @@ struct store_ticket kept_settles(struct session *session, uint16_t packet_id)
 bool kept_released(struct place *place, struct session *session, uint16_t packet_id, struct store_ticket *out)
 {
     *out = STORE_TICKET_DONE;
-    if (!is_kept(session) || !session_is_durable(session)) {
+    if (!is_kept(session) || !session_is_lasting(session)) {
         return true;
     }
     struct store_write *write = delete_of(STORE_RECEIVED, session->kept->number, packet_id, 2);

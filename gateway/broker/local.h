@@ -62,7 +62,8 @@ struct local_options {
     uint32_t
         expiry_s;    /* Session Expiry Interval: what the session lives on after local_close(); UINT32_MAX: for ever */
     uint16_t window; /* how many messages may be unfinished, 1..65535; further ones wait in the session's queue */
-    bool keeps_qos0; /* QoS 0 is treated as QoS 1: numbered, queued while away, handed over again */
+    bool is_transient; /* nothing of it is stored: it ends with the process */
+    bool keeps_qos0;   /* QoS 0 is treated as QoS 1: numbered, queued while away, handed over again */
     uint32_t
         queued_messages; /* bound of the queue, above which the oldest goes; 0: limits.queued_messages and queue_full */
     size_t queued_bytes; /* of these; without effect if queued_messages is 0 */

@@ -35,7 +35,7 @@ struct message *publication_message(struct place *place, struct publication *pub
     return message;
 }
 
-bool publication_keep(struct place *place, struct publication *publication)
+bool publication_keep(struct place *place, struct publication *publication, bool is_retained)
 {
     struct message *message = place->port != NULL ? publication_message(place, publication) : NULL;
     if (message == NULL) {
@@ -45,7 +45,7 @@ bool publication_keep(struct place *place, struct publication *publication)
     if (publication->expires_ms != MESSAGE_NEVER_EXPIRES) {
         expires_ms = place->wall_ms + (publication->expires_ms - place->now_ms);
     }
-    publication->record = store_record_new(message, place->broker->place_count, expires_ms);
+    publication->record = store_record_new(message, place->broker->place_count, expires_ms, is_retained);
     publication->owns_record = publication->record != NULL;
     return publication->owns_record;
 }

@@ -45,8 +45,8 @@ struct publication {
 /** The message of PUBLICATION, made now if need be; borrowed. NULL without memory. */
 struct message *publication_message(struct place *place, struct publication *publication);
 
-/** Let PUBLICATION have a record of its own, if the store is durable. @return false without memory, or if nothing is durable */
-bool publication_keep(struct place *place, struct publication *publication);
+/** Let PUBLICATION, which is (IS_RETAINED) the retained value of its topic, have a record of its own, if the store is durable. @return false without memory, or if nothing is durable */
+bool publication_keep(struct place *place, struct publication *publication, bool is_retained);
 
 /**
  * Everything has been routed: close PUBLICATION's own record, if it has one, with WRITES (taken, may be NULL) in the same transaction.

@@ -165,6 +165,9 @@ static void send_value(struct place *place, struct retained_walk *walk, struct m
     }
     struct publication publication;
     publication_from_message(&publication, message);
+    if (session->kept != NULL && message->qos > 0 && subscription->qos > 0) {
+        (void)publication_keep(place, &publication, false); /* what it is sent must last, like all that it is sent */
+    }
     /* [MQTT-3.3.1-8] RETAIN 1: it is there because of the subscription */
     deliver_to_session(place, &publication, session, subscription->qos, true, &subscription->id, subscription->id != 0,
                        NULL);

@@ -312,7 +312,7 @@ static uint8_t store_retained(struct place *place, struct publication *publicati
 {
     struct message *message = publication_message(place, publication);
     struct store_record *old = NULL;
-    if (message == NULL || (place->port != NULL && !publication_keep(place, publication)) ||
+    if (message == NULL || (place->port != NULL && !publication_keep(place, publication, true)) ||
         retained_store(place->broker->retained, message, publication->record, &old) != TG_OK) {
         return REASON_QUOTA_EXCEEDED;
     }
@@ -372,7 +372,7 @@ uint8_t route_publish(struct place *place, struct publication *publication, bool
     }
     bool complete = !route->no_memory;
     if (publication->qos > 0 && publication->durable != 0 && publication->record == NULL && place->port != NULL) {
-        complete &= publication_keep(place, publication);
+        complete &= publication_keep(place, publication, false);
     }
     uint64_t here = UINT64_C(1) << place->index;
     for (uint64_t others = route->interest & ~here; others != 0; others &= others - 1) {

@@ -507,7 +507,7 @@ void session_set_expiry(struct place *place, struct session *session, uint32_t e
         kept_end(place, session);
     }
     if (was_durable != session_is_durable(session)) {
-        subscription_set_durable(place, &session->subscriptions, session_is_durable(session));
+        subscription_set_durable(place, &session->subscriptions, session_is_lasting(session));
     }
 }
 
@@ -553,7 +553,7 @@ static void give_back_shared(struct place *place, struct session *session, bool 
             struct publication publication;
             publication_from_message(&publication, taken.message);
             if (taken.record != NULL &&
-                publication_keep(place, &publication)) { /* a move: added there, then finished here */
+                publication_keep(place, &publication, false)) { /* a move: added there, then finished here */
                 store_record_replace(publication.record, taken.record, taken.recipient);
                 taken.record = NULL;
             }

@@ -41,11 +41,12 @@ struct session { /* owner: the place it is at */
     bool moving;             /* a byte of its own: no other member shares its memory location */
 
     /* owner */
-    bool ended;      /* its state is gone, only the directory entry is kept, for a move under way */
-    uint8_t version; /* enum mqtt_version of the last connection */
-    bool is_full;    /* counted as full in its filters (queue_full = refuse) */
-    bool keeps_qos0; /* QoS 0 is treated as QoS 1 (local.h) */
-    bool had_room;   /* what its shared groups were told last */
+    bool ended;        /* its state is gone, only the directory entry is kept, for a move under way */
+    uint8_t version;   /* enum mqtt_version of the last connection */
+    bool is_full;      /* counted as full in its filters (queue_full = refuse) */
+    bool is_transient; /* it ends with the process, however long it outlives its connection (local.h) */
+    bool keeps_qos0;   /* QoS 0 is treated as QoS 1 (local.h) */
+    bool had_room;     /* what its shared groups were told last */
     uint16_t client_id_len;
     uint32_t expiry_s;     /* Session Expiry Interval; SESSION_NEVER_EXPIRES */
     uint32_t shared_count; /* how many of its subscriptions are shared */
@@ -81,6 +82,12 @@ static inline bool session_is_durable(const struct session *session)
 
 /** KEEPS: it is an event stream's, and QoS 0 is treated as QoS 1. Its place's thread. */
 void session_set_keeps_qos0(struct place *place, struct session *session, bool keeps);
+
+/** The same, over a restart too. */
+static inline bool session_is_lasting(const struct session *session)
+{
+    return session->expiry_s > 0 && !session->is_transient;
+}
 
 /** A session without any state for CLIENT_ID, not in the directory. Returns owned, NULL without memory. */
 struct session *session_new(struct place *place, struct bytes client_id, uint64_t hash);

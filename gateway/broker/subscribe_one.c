@@ -65,7 +65,7 @@ uint8_t subscribe_one(struct client *client, const struct subscribe_entry *entry
         .retain_handling = entry->retain_handling,
         .no_local = entry->no_local,
         .retain_as_published = entry->retain_as_published,
-        .is_durable = session_is_durable(session),
+        .is_durable = session_is_lasting(session),
     };
     uint8_t reason_code = check_entry(client, entry, &parsed, &options.reads_some, why);
     if (reason_code != REASON_SUCCESS) {

@@ -78,7 +78,7 @@ uint32_t store_recipient_id(const struct store_recipient *recipient, uint16_t at
 
 /* --- a record ------------------------------------------------------------------------------------------------------------------ */
 
-struct store_record *store_record_new(struct message *message, unsigned places, uint64_t expires_ms)
+struct store_record *store_record_new(struct message *message, unsigned places, uint64_t expires_ms, bool is_retained)
 {
     struct store_record *record = calloc(1, sizeof(*record));
     struct store_pending *pending = calloc(1, sizeof(*pending) + places * sizeof(struct store_report *));
@@ -96,7 +96,7 @@ struct store_record *store_record_new(struct message *message, unsigned places, 
     }
     atomic_init(&pending->open, 1);
     pending->operation.kind = STORE_RECORD;
-    pending->is_retained = record->retain;
+    pending->is_retained = is_retained;
     pending->places = places;
     record->pending = pending;
     return record;

@@ -58,10 +58,11 @@ uint32_t store_recipient_id(const struct store_recipient *recipient, uint16_t at
 /**
  * A record of MESSAGE (shares; NULL: it only carries writes), open once, for PLACES places to report to.
  *
- * @param expires_ms wall clock, ms since the epoch; STORE_NEVER_EXPIRES
+ * @param expires_ms  wall clock, ms since the epoch; STORE_NEVER_EXPIRES
+ * @param is_retained it is the retained value of its topic, which is one more recipient: STORE_RETAINED
  * @return owned, one reference; NULL without memory
  */
-struct store_record *store_record_new(struct message *message, unsigned places, uint64_t expires_ms);
+struct store_record *store_record_new(struct message *message, unsigned places, uint64_t expires_ms, bool is_retained);
 
 /** Any thread. */
 struct store_record *store_record_ref(struct store_record *record);
