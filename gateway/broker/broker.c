@@ -127,6 +127,7 @@ void broker_free(struct broker *broker)
     }
     receive_all_mail(broker);
     for (unsigned p = 0; p < broker->place_count; p++) {
+        kept_put_positions(broker->places[p]);
         place_flush_port(broker->places[p]);
     }
     broker->store->engine->settle(broker->store);

@@ -259,7 +259,7 @@ static bool entry_init(struct place *place, struct publication *publication, con
     }
     entry->subscription_id = d->id_count > 0 ? d->ids[0] : 0;
     entry->message = message_ref(message);
-    if (qos > 0 && publication->record != NULL && session_is_lasting(d->session) && d->session->kept != NULL) {
+    if (qos > 0 && publication->record != NULL && kept_is_begun(d->session)) {
         entry->record = store_record_ref(publication->record); /* kept_deliver() makes it a recipient */
     }
     return true;

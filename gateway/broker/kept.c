@@ -310,7 +310,7 @@ void kept_free(struct place *place, struct session *session)
 bool kept_subscription(struct session *session, struct subscription *subscription, bool is_removed,
                        struct store_write **writes)
 {
-    if (!is_kept(session) || !session_is_lasting(session)) {
+    if (!kept_is_begun(session)) {
         return true;
     }
     struct kept *kept = session->kept;
@@ -351,6 +351,11 @@ void kept_count(struct place *place, struct session *session)
         return;
     }
     kept_detached(place, session); /* reserves anew */
+}
+
+bool kept_is_begun(const struct session *session)
+{
+    return is_kept(session) && session_is_lasting(session);
 }
 
 void kept_deliver(struct place *place, struct session *session, struct outgoing_entry *entry)
@@ -486,9 +491,11 @@ bool kept_sent(struct place *place, struct session *session, struct outgoing_ent
     if (record == NULL) {
         return true;
     }
-    struct store_write *write = write_for(STORE_SENT, session->kept->number, entry->seq, 8, 0);
-    if (write == NULL || !store_port_write(place->port, write, out)) {
-        return false;
+    if (is_kept(session)) {
+        struct store_write *write = write_for(STORE_SENT, session->kept->number, entry->seq, 8, 0);
+        if (write == NULL || !store_port_write(place->port, write, out)) {
+            return false;
+        }
     }
     entry->record = NULL;
     store_port_finish(place->port, record, entry->recipient); /* behind it: it never takes effect earlier */
@@ -514,7 +521,7 @@ void kept_completed(struct place *place, struct session *session, uint64_t seq)
 bool kept_received(const struct session *session, uint16_t packet_id, struct store_write **out)
 {
     *out = NULL;
-    if (!is_kept(session) || !session_is_lasting(session)) {
+    if (!kept_is_begun(session)) {
         return true;
     }
     *out = write_for(STORE_RECEIVED, session->kept->number, packet_id, 2, 0);
@@ -572,7 +579,7 @@ struct store_ticket kept_settles(struct session *session, uint16_t packet_id)
 bool kept_released(struct place *place, struct session *session, uint16_t packet_id, struct store_ticket *out)
 {
     *out = STORE_TICKET_DONE;
-    if (!is_kept(session) || !session_is_lasting(session)) {
+    if (!kept_is_begun(session)) {
         return true;
     }
     struct store_write *write = delete_of(STORE_RECEIVED, session->kept->number, packet_id, 2);

@@ -79,6 +79,9 @@ void kept_free(struct place *place, struct session *session);
 bool kept_subscription(struct session *session, struct subscription *subscription, bool is_removed,
                        struct store_write **writes) __attribute__((warn_unused_result));
 
+/** True if SESSION is in the store and what it is sent must be, too. */
+bool kept_is_begun(const struct session *session);
+
 /** ENTRY has its sequence number: make SESSION a recipient in its record. Without memory it is not durable. */
 void kept_deliver(struct place *place, struct session *session, struct outgoing_entry *entry);
 

@@ -33,6 +33,7 @@ struct publication {
     unsigned origin;         /* place whose thread routed it first */
     uint8_t qos;
     bool retain;
+    bool is_volatile;            /* of no use after a restart: never stored, whatever else it is */
     bool is_fan_out;             /* many receivers here: encode once, let them share the bytes */
     struct message *message;     /* NULL until needed; one reference of the publication's own */
     struct store_record *record; /* to which durable receivers are added; NULL: none. Borrowed, or: */

@@ -312,12 +312,13 @@ static uint8_t store_retained(struct place *place, struct publication *publicati
 {
     struct message *message = publication_message(place, publication);
     struct store_record *old = NULL;
-    if (message == NULL || (place->port != NULL && !publication_keep(place, publication, true)) ||
+    bool is_kept = place->port != NULL && !publication->is_volatile;
+    if (message == NULL || (is_kept && !publication_keep(place, publication, true)) ||
         retained_store(place->broker->retained, message, publication->record, &old) != TG_OK) {
         return REASON_QUOTA_EXCEEDED;
     }
     publication->version = message->version;
-    if (old != NULL) {
+    if (old != NULL && is_kept) {
         store_record_replace(publication->record, old, STORE_RETAINED);
     }
     if (place->port != NULL &&

@@ -633,7 +633,7 @@ static void ring_clear(struct outgoing_ring *ring)
 static void clear(struct place *place, struct session *session)
 {
     timer_wheel_stop(place->wheel, &session->timer);
-    will_drop(place, session);
+    will_free(place, session);
     retained_walk_clear(place, session);
     session_leave_full(place, session);
     STATS_ADD(&place->stats, queued_messages, -(uint64_t)session->outgoing.queue.count);

@@ -17,6 +17,7 @@ static bool publish(void *arg, struct bytes topic, struct bytes payload)
         .payload = payload,
         .expires_ms = MESSAGE_NEVER_EXPIRES,
         .retain = true,
+        .is_volatile = true,
     };
     bool done = route_publish(place, &publication, NULL) == 0;
     publication_fini(place, &publication);

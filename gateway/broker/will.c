@@ -75,16 +75,24 @@ void will_disarm(struct place *place, struct session *session)
     }
 }
 
+void will_free(struct place *place, struct session *session)
+{
+    struct will *will = session->will;
+    if (will != NULL) {
+        will_disarm(place, session);
+        session->will = NULL;
+        message_unref(will->message);
+        free(will);
+    }
+}
+
 void will_drop(struct place *place, struct session *session)
 {
     if (session->will == NULL) {
         return;
     }
-    will_disarm(place, session);
     kept_forget(place, kept_take_will(session));
-    message_unref(session->will->message);
-    free(session->will);
-    session->will = NULL;
+    will_free(place, session);
 }
 
 void will_forget_restart(struct place *place, struct session *session)

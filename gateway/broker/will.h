@@ -47,7 +47,10 @@ void will_disarm(struct place *place, struct session *session);
 /** The client of SESSION is back after a restart: a will that only waited for that is dropped. */
 void will_forget_restart(struct place *place, struct session *session);
 
-/** Free the will of SESSION unpublished; a no-op if there is none. */
+/** Free the will of SESSION and leave it in the store: the process ends. A no-op if there is none. */
+void will_free(struct place *place, struct session *session);
+
+/** Drop the will of SESSION unpublished; a no-op if there is none. */
 void will_drop(struct place *place, struct session *session);
 
 #endif
