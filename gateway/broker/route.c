@@ -313,16 +313,21 @@ static uint8_t store_retained(struct place *place, struct publication *publicati
     struct message *message = publication_message(place, publication);
     struct store_record *old = NULL;
     bool is_kept = place->port != NULL && !publication->is_volatile;
-    if (message == NULL || (is_kept && !publication_keep(place, publication, true)) ||
-        retained_store(place->broker->retained, message, publication->record, &old) != TG_OK) {
+    if (message == NULL || (is_kept && !publication_keep(place, publication, true))) {
+        return REASON_QUOTA_EXCEEDED;
+    }
+    if (retained_store(place->broker->retained, message, publication->record, &old) != TG_OK) {
+        if (is_kept) { /* nor is it retained on disk */
+            store_port_finish(place->port, store_record_ref(publication->record), STORE_RETAINED);
+        }
         return REASON_QUOTA_EXCEEDED;
     }
     publication->version = message->version;
-    if (old != NULL && is_kept) {
+    if (old != NULL) {
         store_record_replace(publication->record, old, STORE_RETAINED);
     }
-    if (place->port != NULL &&
-        publication->payload.len == 0) { /* it only says that there is nothing, while older ones are deleted */
+    if (is_kept && publication->payload.len == 0) {
+        /* It only says that there is nothing, until those that it replaces are deleted. */
         store_port_finish(place->port, store_record_ref(publication->record), STORE_RETAINED);
     }
     return REASON_SUCCESS;
