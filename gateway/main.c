@@ -1,7 +1,8 @@
 /* The program: reads the configuration, wires the layers together from the bottom up, and then only waits for signals,
  * for all work is done by the workers.
  *
- *      start   listeners are bound, root is given up, the broker is made, workers run
+ *      start   listeners are bound, the store's folder is made, root is given up, the store is opened, the broker is made, workers run
+ *      then    the store is read; until that is done MQTT clients wait, and HTTP says how far it is
  *      SIGHUP  read the file again; what is wrong with it leaves everything as it is
  *      SIGTERM, SIGINT   drain and exit 0; a second one exits at once
  */
@@ -26,15 +27,17 @@
 #include "gateway/broker/rcu.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
+#include "gateway/recovery.h"
 #include "gateway/service.h"
-#include "gateway/store/memory.h"
+#include "gateway/start_store.h"
+#include "gateway/store/store.h"
 #include "web/web.h"
 
-#define EXIT_USAGE    2 /* the command line or the configuration is wrong: starting again will not help */
-#define LOG_TICK_MS   1000u
-#define DRAIN_POLL_MS 10u
-#define MS_PER_S      1000u
-#define NS_PER_MS     1000000L
+#define EXIT_USAGE  2 /* the command line or the configuration is wrong: starting again will not help */
+#define LOG_TICK_MS 1000u
+#define POLL_MS     10u /* while something is about to end */
+#define MS_PER_S    1000u
+#define NS_PER_MS   1000000L
 
 struct options {
     const char *config_path; /* NULL: none was given */
@@ -44,11 +47,13 @@ struct options {
 struct gateway { /* owner: main thread */
     const char *config_path;
     struct config *config; /* in use */
+    char *store_path;      /* owned; of its folder; NULL: it is in memory */
     struct store *store;
     struct access *access;
     struct broker *broker;
     struct workers *workers;
-    struct web *web;      /* NULL: no listener for HTTP */
+    struct web *web; /* NULL: no listener for HTTP */
+    struct recovery recovery;
     uint64_t watchdog_ms; /* UINT64_MAX: not watched */
     uint64_t fed_ms;
     uint64_t ticked_ms;
@@ -203,17 +208,23 @@ static bool open_listeners(struct gateway *gateway, const struct account *accoun
     return any || fail_to_start("this machine has none of the addresses to listen on");
 }
 
+/* What only root may do, or what is to be ACCOUNT's (NULL: ours). */
+static bool prepare(struct gateway *gateway, const struct account *account)
+{
+    return open_listeners(gateway, account) && start_store_folder(gateway->config, account, &gateway->store_path);
+}
+
 /* Bind while we may, then become the account that the configuration names. */
-static bool bind_and_drop_root(struct gateway *gateway)
+static bool prepare_and_drop_root(struct gateway *gateway)
 {
     struct account account;
     const char *user = gateway->config->user;
     if (user == NULL) {
-        return open_listeners(gateway, NULL);
+        return prepare(gateway, NULL);
     }
     const char *problem = account_find(user, &account);
     if (problem == NULL) {
-        if (!open_listeners(gateway, geteuid() == 0 ? &account : NULL)) {
+        if (!prepare(gateway, geteuid() == 0 ? &account : NULL)) {
             return false;
         }
         problem = account_become(&account);
@@ -243,12 +254,15 @@ static bool start(struct gateway *gateway)
     if (gateway->workers == NULL) {
         return fail_to_start("no memory or file descriptors for the workers");
     }
-    if (!bind_and_drop_root(gateway)) {
+    if (!prepare_and_drop_root(gateway)) {
         return false;
     }
-    gateway->store = store_memory_new();
+    gateway->store = start_store_open(config, gateway->store_path);
+    if (gateway->store == NULL) {
+        return false; /* why has been logged */
+    }
     gateway->access = access_open_new(config->access.anonymous);
-    if (gateway->store == NULL || gateway->access == NULL) {
+    if (gateway->access == NULL) {
         return fail_to_start("out of memory");
     }
     struct broker_env env = {
@@ -270,19 +284,22 @@ static bool start(struct gateway *gateway)
         }
     }
     workers_set_limits(gateway->workers, &config->limits);
+    if (gateway->store->is_durable) {
+        workers_hold(gateway->workers);
+    }
     if (workers_start(gateway->workers, gateway->broker) != TG_OK) {
         return fail_to_start("no memory for the workers' threads");
     }
-    if (config->store.memory) {
-        log_info("nothing survives a restart", LOG_STR("store", "memory"));
+    if (gateway->store->is_durable && !recovery_start(&gateway->recovery, gateway->broker, monotonic_ms())) {
+        return fail_to_start("no memory for the thread that reads the store");
     }
-    log_info("ready", LOG_STR("version", PACKAGE_VERSION), LOG_UNUM("workers", count),
-             LOG_STR("config", gateway->config_path));
     return true;
 }
 
 static void tear_down(struct gateway *gateway)
 {
+    recovery_cancel(&gateway->recovery);
+    (void)recovery_join(&gateway->recovery, monotonic_ms());
     if (gateway->workers != NULL) {
         workers_stop(gateway->workers);
     }
@@ -291,6 +308,7 @@ static void tear_down(struct gateway *gateway)
     workers_free(gateway->workers);
     access_free(gateway->access);
     store_free(gateway->store);
+    free(gateway->store_path);
     config_free(gateway->config);
     log_tick();
 }
@@ -389,6 +407,14 @@ static void reload(struct gateway *gateway)
     service_ready("Serving");
 }
 
+/* From here on nothing waits for a peer; should it hang all the same, a signal ends it. */
+static void let_signals_end_it(const sigset_t *set)
+{
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, set, NULL);
+}
+
 static void drain(struct gateway *gateway, const sigset_t *set)
 {
     uint64_t limit_ms = (uint64_t)gateway->config->drain_s * MS_PER_S;
@@ -400,7 +426,7 @@ static void drain(struct gateway *gateway, const sigset_t *set)
     log_info("stopping", LOG_UNUM("connections", broker_connections(gateway->broker)));
     workers_drain(gateway->workers);
     while (!workers_are_drained(gateway->workers) && monotonic_ms() - begun_ms < limit_ms) {
-        int number = wait_for_signal(gateway, set, DRAIN_POLL_MS);
+        int number = wait_for_signal(gateway, set, POLL_MS);
         if (number == SIGTERM || number == SIGINT) {
             log_warning("stopped at once", LOG_STR("reason", "second signal"));
             _exit(EXIT_FAILURE);
@@ -410,28 +436,71 @@ static void drain(struct gateway *gateway, const sigset_t *set)
         log_warning("stopped before every connection was",
                     LOG_UNUM("connections", broker_connections(gateway->broker)));
     }
-    /* From here on nothing waits for a peer; should it hang all the same, a signal ends it. */
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    sigprocmask(SIG_UNBLOCK, set, NULL);
+    let_signals_end_it(set);
 }
 
-static void run(struct gateway *gateway, const sigset_t *set)
+/* How the time until clients are let in has ended. */
+enum opening {
+    OPENING_DONE,
+    OPENING_STOPPED, /* by a signal */
+    OPENING_FAILED,  /* the store cannot be read */
+};
+
+/* The store is being read: say how far it is. A SIGHUP waits until *RELOADS can be followed. */
+static enum opening wait_for_store(struct gateway *gateway, const sigset_t *set, bool *reloads)
 {
-    gateway->watchdog_ms = service_watchdog_ms();
-    gateway->ticked_ms = gateway->fed_ms = monotonic_ms();
-    uint64_t pause_ms = gateway->watchdog_ms < LOG_TICK_MS ? gateway->watchdog_ms : LOG_TICK_MS;
+    uint64_t done, total;
+    while (!recovery_look(&gateway->recovery, monotonic_ms(), &done, &total)) {
+        service_recovering(done, total);
+        if (gateway->web != NULL) {
+            web_set_recovery(gateway->web, done, total);
+        }
+        int number = wait_for_signal(gateway, set, POLL_MS);
+        *reloads = *reloads || number == SIGHUP;
+        if (number == SIGTERM || number == SIGINT) {
+            log_info("stopping", LOG_STR("reason", "told to while the store was being read"));
+            recovery_cancel(&gateway->recovery);
+            let_signals_end_it(set);
+            return OPENING_STOPPED;
+        }
+    }
+    return recovery_join(&gateway->recovery, monotonic_ms()) == TG_OK ? OPENING_DONE : OPENING_FAILED;
+}
+
+/* Let clients in. */
+static void open_up(struct gateway *gateway)
+{
+    workers_release(gateway->workers);
     if (gateway->web != NULL) {
         web_set_ready(gateway->web, true);
     }
+    log_info("ready", LOG_STR("version", PACKAGE_VERSION), LOG_UNUM("workers", gateway->workers->count),
+             LOG_STR("config", gateway->config_path));
     service_ready("Serving");
+}
+
+/* @return false: the store cannot be read */
+static bool run(struct gateway *gateway, const sigset_t *set)
+{
+    bool reloads = false;
+    gateway->watchdog_ms = service_watchdog_ms();
+    gateway->ticked_ms = gateway->fed_ms = monotonic_ms();
+    uint64_t pause_ms = gateway->watchdog_ms < LOG_TICK_MS ? gateway->watchdog_ms : LOG_TICK_MS;
+    enum opening opening = gateway->store->is_durable ? wait_for_store(gateway, set, &reloads) : OPENING_DONE;
+    if (opening != OPENING_DONE) {
+        return opening == OPENING_STOPPED;
+    }
+    open_up(gateway);
+    if (reloads) {
+        reload(gateway);
+    }
     for (;;) {
         int number = wait_for_signal(gateway, set, pause_ms);
         if (number == SIGHUP) {
             reload(gateway);
         } else if (number == SIGTERM || number == SIGINT) {
             drain(gateway, set);
-            return;
+            return true;
         }
     }
 }
@@ -460,14 +529,11 @@ int main(int argc, char **argv)
     block_signals(&signals);
     raise_descriptor_limit();
     tg_rcu_register_thread();
-    bool started = start(&gateway);
-    if (started) {
-        run(&gateway, &signals);
-    }
+    bool ok = start(&gateway) && run(&gateway, &signals);
     tear_down(&gateway);
     tg_rcu_unregister_thread();
-    if (started) {
+    if (ok) {
         log_info("stopped");
     }
-    return started ? EXIT_SUCCESS : EXIT_FAILURE;
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

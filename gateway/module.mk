@@ -4,8 +4,14 @@ tidegate_SOURCES = \
 	gateway/account.c \
 	gateway/account.h \
 	gateway/main.c \
+	gateway/recovery.c \
+	gateway/recovery.h \
 	gateway/service.c \
-	gateway/service.h
+	gateway/service.h \
+	gateway/start_store.c \
+	gateway/start_store.h \
+	gateway/store_folder.c \
+	gateway/store_folder.h
 tidegate_LDADD = $(gateway_libs) $(system_libs)
 
 dist_man_MANS = gateway/tidegate.8

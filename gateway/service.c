@@ -8,7 +8,8 @@
 
 #include <systemd/sd-daemon.h>
 
-#define WATCHDOG_SHARE 4000u /* feed four times in its interval of microseconds */
+#define RECOVERY_TIMEOUT_US 60000000u /* to be told again that it goes on */
+#define WATCHDOG_SHARE      4000u     /* feed four times in its interval of microseconds */
 
 void service_ready(const char *status)
 {
@@ -21,6 +22,20 @@ void service_reloading(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     uint64_t us = (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, us);
+}
+
+/* Called many times a second, but told only now and then. */
+void service_recovering(uint64_t done, uint64_t total)
+{
+    static uint64_t told_s;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    if (told_s == (uint64_t)t.tv_sec) {
+        return;
+    }
+    told_s = (uint64_t)t.tv_sec;
+    (void)sd_notifyf(0, "STATUS=Reading the store: %" PRIu64 " of %" PRIu64 " entries\nEXTEND_TIMEOUT_USEC=%u", done,
+                     total, RECOVERY_TIMEOUT_US);
 }
 
 void service_stopping(void)
@@ -51,6 +66,12 @@ void service_ready(const char *status)
 
 void service_reloading(void)
 {
+}
+
+void service_recovering(uint64_t done, uint64_t total)
+{
+    (void)done;
+    (void)total;
 }
 
 void service_stopping(void)

@@ -13,6 +13,9 @@ void service_ready(const char *status);
 /** A reload begins; service_ready() ends it. */
 void service_reloading(void);
 
+/** Still starting: DONE of TOTAL entries of the store (0: not known) are read, and there is more time needed. */
+void service_recovering(uint64_t done, uint64_t total);
+
 /** A clean stop begins. */
 void service_stopping(void);
 
