@@ -48,6 +48,7 @@ struct gateway { /* owner: main thread */
     const char *config_path;
     struct config *config; /* in use */
     char *store_path;      /* owned; of its folder; NULL: it is in memory */
+    char *backup_path;     /* owned; of the folder for copies of it; NULL: it is in memory */
     struct store *store;
     struct access *access;
     struct broker *broker;
@@ -211,7 +212,8 @@ static bool open_listeners(struct gateway *gateway, const struct account *accoun
 /* What only root may do, or what is to be ACCOUNT's (NULL: ours). */
 static bool prepare(struct gateway *gateway, const struct account *account)
 {
-    return open_listeners(gateway, account) && start_store_folder(gateway->config, account, &gateway->store_path);
+    return open_listeners(gateway, account) &&
+           start_store_folder(gateway->config, account, &gateway->store_path, &gateway->backup_path);
 }
 
 /* Bind while we may, then become the account that the configuration names. */
@@ -282,6 +284,9 @@ static bool start(struct gateway *gateway)
         if (gateway->web == NULL) {
             return false; /* why has been logged */
         }
+        if (!web_set_store(gateway->web, gateway->store, gateway->backup_path)) {
+            return fail_to_start("out of memory");
+        }
     }
     workers_set_limits(gateway->workers, &config->limits);
     if (gateway->store->is_durable) {
@@ -309,6 +314,7 @@ static void tear_down(struct gateway *gateway)
     access_free(gateway->access);
     store_free(gateway->store);
     free(gateway->store_path);
+    free(gateway->backup_path);
     config_free(gateway->config);
     log_tick();
 }

@@ -1,7 +1,9 @@
 #include "gateway/start_store.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "config/config.h"
@@ -11,9 +13,18 @@
 #include "gateway/store/memory.h"
 #include "gateway/store_folder.h"
 
-bool start_store_folder(const struct config *config, const struct account *account, char **path)
+static char *backup_folder(const struct config *config, const char *folder)
 {
-    *path = NULL;
+    char *path;
+    if (config->store.backup_path != NULL) {
+        return strdup(config->store.backup_path);
+    }
+    return asprintf(&path, "%s/backups", folder) >= 0 ? path : NULL;
+}
+
+bool start_store_folder(const struct config *config, const struct account *account, char **path, char **backups)
+{
+    *path = *backups = NULL;
     if (config->store.memory) {
         return true;
     }
@@ -27,6 +38,12 @@ bool start_store_folder(const struct config *config, const struct account *accou
     if (folder == NULL || !store_folder_make(folder, account)) {
         log_error("cannot start", LOG_STR("reason", "the store's folder cannot be made or used"),
                   LOG_STR("path", folder), LOG_ERRNO(errno));
+        free(folder);
+        return false;
+    }
+    *backups = backup_folder(config, folder);
+    if (*backups == NULL) {
+        log_error("cannot start", LOG_STR("reason", "out of memory"));
         free(folder);
         return false;
     }

@@ -14,9 +14,10 @@ struct store;
  * Find and make the folder of CONFIG's store while we may, for ACCOUNT (NULL: us). Main thread.
  *
  * @param path out: owned by the caller; NULL if the store is in memory
+ * @param backups out: owned by the caller; the folder for copies of it, which need not be there; NULL like PATH
  * @return false: why has been logged
  */
-bool start_store_folder(const struct config *config, const struct account *account, char **path)
+bool start_store_folder(const struct config *config, const struct account *account, char **path, char **backups)
     __attribute__((warn_unused_result));
 
 /** Open the store in the folder PATH (NULL: in memory), and log what it promises. @return owned; NULL: why has been logged */

@@ -30,10 +30,12 @@
 #include "web/lws_guard.h"
 #include "web/web.h"
 
+struct backup;
 struct client;
 struct http_request;
 struct listener;
 struct request_stats;
+struct store;
 struct web_linger;
 struct worker;
 
@@ -116,6 +118,10 @@ bool web_is_starting(const struct web_worker *owner);
 
 /** How far the store has been read. TOTAL 0: not known. Any thread. */
 void web_recovery(const struct web_worker *owner, uint64_t *done, uint64_t *total);
+
+/** See http_store() and http_backup(). */
+struct store *web_store(const struct web_worker *owner);
+struct backup *web_backup(const struct web_worker *owner);
 
 /** Monotonic time of this turn. */
 uint64_t web_now_ms(const struct web_worker *owner);

@@ -11,6 +11,7 @@
 #include "gateway/broker/broker.h"
 
 #define STAT(member)  offsetof(struct figures, stats.member)
+#define STORE(member) offsetof(struct figures, store.member)
 #define COUNTER(help) help, true
 #define GAUGE(help)   help, false
 
@@ -81,13 +82,36 @@ const struct figure figure_rows[] = {
     {"retained_bytes", GAUGE("Bytes of the retained messages."), {0}, {0}, offsetof(struct figures, retained_bytes)},
     {"memory_bytes", GAUGE("Bytes of what limits.memory_bytes bounds: queues, partial packets, sessions, subscriptions, retained messages."),
      {0}, {0}, offsetof(struct figures, memory_bytes)},
+
+    {"store_commits_total", COUNTER("Transactions of the store that are on disk."), {0}, {0}, STORE(commits)},
+    {"store_operations_total", COUNTER("What was submitted to the store and is done; for each commit: the batch size."), {0},
+     {0}, STORE(operations)},
+    {"store_cancelled_messages_total", COUNTER("Messages that all receivers had before they had to be written."), {0}, {0},
+     STORE(cancelled)},
+    {"store_fetched_messages_total", COUNTER("Messages read back from the store, for queues."), {0}, {0}, STORE(fetched)},
+    {"store_damaged_entries_total", COUNTER("Entries of the store that made no sense and were put aside."), {0}, {0},
+     STORE(damaged)},
+    {"store_written_bytes_total", COUNTER("Bytes of keys and values given to the store."), {0}, {0}, STORE(bytes_written)},
+    {"store_messages", GAUGE("Messages in the store."), {0}, {0}, STORE(messages)},
+    {"store_used_bytes", GAUGE("Bytes of the store's file that are in use."), {0}, {0}, STORE(used_bytes)},
+    {"store_limit_bytes", GAUGE("Bytes that the store's file may have; 0: nothing is on disk."), {0}, {0}, STORE(limit_bytes)},
+    {"store_free_bytes", GAUGE("Bytes that are left of them; with less than a tenth what would be kept is refused."), {0}, {0},
+     offsetof(struct figures, store_free_bytes)},
+    {"store_waiting_bytes", GAUGE("Bytes submitted to the store that are not on disk yet."), {0}, {0}, STORE(waiting_bytes)},
 };
 /* clang-format on */
 
 const size_t figure_count = sizeof figure_rows / sizeof figure_rows[0];
 
-void figures_read(const struct broker *broker, struct figures *out)
+void figures_read(const struct broker *broker, struct store *store, struct figures *out)
 {
+    *out = (struct figures){0};
+    if (store != NULL) {
+        store->engine->figures(store, &out->store);
+    }
+    if (out->store.limit_bytes > out->store.used_bytes) {
+        out->store_free_bytes = out->store.limit_bytes - out->store.used_bytes;
+    }
     size_t retained_bytes;
     broker_sum_stats(broker, &out->stats);
     out->retained_messages = broker_retained(broker, &retained_bytes);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "gateway/broker/stats.h"
+#include "gateway/store/store.h"
 
 struct broker;
 
@@ -30,13 +31,15 @@ struct figures {
     uint64_t retained_messages;
     uint64_t retained_bytes;
     uint64_t memory_bytes;
+    struct store_figures store;
+    uint64_t store_free_bytes;
 };
 
 extern const struct figure figure_rows[];
 extern const size_t figure_count;
 
-/** Read all of them. Any thread; never waits; not of one instant. */
-void figures_read(const struct broker *broker, struct figures *out);
+/** Read all of them; STORE may be NULL. Any thread; never waits; not of one instant. */
+void figures_read(const struct broker *broker, struct store *store, struct figures *out);
 
 /** The number that ROW stands for. */
 uint64_t figure_value(const struct figures *figures, const struct figure *row);

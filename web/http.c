@@ -248,6 +248,16 @@ bool http_is_ready(const struct http_request *request)
     return web_is_ready(request->connection->owner);
 }
 
+struct store *http_store(const struct http_request *request)
+{
+    return web_store(request->connection->owner);
+}
+
+struct backup *http_backup(const struct http_request *request)
+{
+    return web_backup(request->connection->owner);
+}
+
 bool http_recovery(const struct http_request *request, uint64_t *done, uint64_t *total)
 {
     web_recovery(request->connection->owner, done, total);

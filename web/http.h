@@ -35,11 +35,13 @@
 
 struct arena;
 struct bulks;
+struct backup;
 struct event_text;
 struct http_request;
 struct place;
 struct request_stats;
 struct rpc;
+struct store;
 struct timer_wheel;
 struct web_settings;
 struct worker;
@@ -193,6 +195,12 @@ bool http_recovery(const struct http_request *request, uint64_t *done, uint64_t 
 
 /** The settings of the web side (web.h), its configuration among them; valid until the handler or callback returns. */
 const struct web_settings *http_settings(const struct http_request *request);
+
+/** The store of the gateway, borrowed; NULL: nobody has said (web_set_store()). */
+struct store *http_store(const struct http_request *request);
+
+/** What makes copies of it; NULL: it is not durable. */
+struct backup *http_backup(const struct http_request *request);
 
 /** What other parts of the web side keep for each worker; theirs, NULL until they are used, freed after the worker's end. */
 struct http_parts {

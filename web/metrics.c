@@ -6,6 +6,7 @@
 
 #include "gateway/broker/broker.h"
 #include "gateway/net/worker.h"
+#include "gateway/store/store.h"
 #include "web/admin.h"
 #include "web/buffer.h"
 #include "web/figures.h"
@@ -17,8 +18,16 @@
 #define NS_PER_S     1000000000u
 #define MS_PER_S     1000u
 #define NS_PER_US    1000u
+#define NS_PER_MS    1000000u
+#define US_PER_S     1000000u
 #define SECONDS      "%" PRIu64 ".%09" PRIu64
 #define SPLIT_NS(ns) (uint64_t)(ns) / NS_PER_S, (uint64_t)(ns) % NS_PER_S
+
+/* Of all buckets but the last. */
+static uint64_t commit_bound_us(unsigned bucket)
+{
+    return (uint64_t)STORE_COMMIT_BUCKET_US << bucket;
+}
 
 static uint64_t load(const _Atomic uint64_t *counter)
 {
@@ -46,13 +55,47 @@ static void add_figure(struct buffer *page, const struct figures *figures, size_
     buffer_add_f(page, "%s %" PRIu64 "\n", row->labels[0] != NULL ? "}" : "", figure_value(figures, row));
 }
 
-static void add_figures(struct buffer *page, const struct broker *broker)
+static void add_figures(struct buffer *page, const struct figures *figures)
 {
-    struct figures figures;
-    figures_read(broker, &figures);
     for (size_t i = 0; i < figure_count; i++) {
-        add_figure(page, &figures, i);
+        add_figure(page, figures, i);
     }
+}
+
+/* --- the store ---------------------------------------------------------------------------------------------------- */
+
+static void add_commits(struct buffer *page, const struct store_figures *store)
+{
+    static const char name[] = PREFIX "store_commit_duration_seconds";
+    uint64_t count = 0;
+    begin_family(page, name, "histogram", "From the beginning of a transaction until it is on disk.");
+    for (unsigned i = 0; i + 1 < STORE_COMMIT_BUCKETS; i++) {
+        count += store->commit_us_buckets[i];
+        buffer_add_f(page, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)commit_bound_us(i) / US_PER_S, count);
+    }
+    count += store->commit_us_buckets[STORE_COMMIT_BUCKETS - 1];
+    buffer_add_f(page, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, count);
+    buffer_add_f(page, "%s_sum " SECONDS "\n%s_count %" PRIu64 "\n", name, SPLIT_NS(store->commit_us_sum * NS_PER_US),
+                 name, count);
+}
+
+static const char *engine_name(const struct http_request *request)
+{
+    const struct store *store = http_store(request);
+    return store != NULL ? store->engine->name : "none";
+}
+
+static void add_store(struct buffer *page, const struct http_request *request, const struct store_figures *store)
+{
+    begin_family(page, PREFIX "store_info", "gauge", "Always 1; the label tells what keeps messages.");
+    buffer_add_f(page, PREFIX "store_info{engine=\"%s\"} 1\n", engine_name(request));
+    add_commits(page, store);
+    begin_family(page, PREFIX "store_slowest_commit_seconds", "gauge",
+                 "The longest commit since this was asked for last.");
+    buffer_add_f(page, PREFIX "store_slowest_commit_seconds " SECONDS "\n", SPLIT_NS(store->commit_us_max * NS_PER_US));
+    begin_family(page, PREFIX "store_oldest_waiting_seconds", "gauge", "Age of the oldest of what is not on disk yet.");
+    buffer_add_f(page, PREFIX "store_oldest_waiting_seconds " SECONDS "\n",
+                 SPLIT_NS(store->oldest_waiting_ms * NS_PER_MS));
 }
 
 /* --- workers ------------------------------------------------------------------------------------------------------ */
@@ -193,12 +236,15 @@ static void add_process(struct buffer *page, const struct http_request *request)
 void metrics_handle(struct http_request *request)
 {
     struct buffer page = {0};
+    struct figures figures;
     const struct workers *workers = http_worker(request)->workers;
     if (!admin_is_allowed(request)) {
         return;
     }
     add_process(&page, request);
-    add_figures(&page, workers->broker);
+    figures_read(workers->broker, http_store(request), &figures);
+    add_figures(&page, &figures);
+    add_store(&page, request, &figures.store);
     add_workers(&page, workers);
     add_requests(&page, request);
     http_add_header(request, "Cache-Control", "no-store");
@@ -223,10 +269,8 @@ static json_t *member(json_t *object, const char *name)
 }
 
 /* {"messages_total":{"received":{"0":17,...},...},...}: a level for each label. */
-static bool put_figures(json_t *root, const struct broker *broker)
+static bool put_figures(json_t *root, const struct figures *figures)
 {
-    struct figures figures;
-    figures_read(broker, &figures);
     for (size_t i = 0; i < figure_count; i++) {
         const struct figure *row = &figure_rows[i];
         const char *names[FIGURE_LABELS + 1] = {row->family};
@@ -239,11 +283,30 @@ static bool put_figures(json_t *root, const struct broker *broker)
             object = member(object, names[level]);
         }
         if (object == NULL ||
-            json_object_set_new(object, names[depth - 1], json_integer((json_int_t)figure_value(&figures, row))) != 0) {
+            json_object_set_new(object, names[depth - 1], json_integer((json_int_t)figure_value(figures, row))) != 0) {
             return false;
         }
     }
     return true;
+}
+
+static bool put_store(json_t *root, const struct http_request *request, const struct store_figures *store)
+{
+    json_t *buckets = json_array();
+    bool ok = buckets != NULL;
+    for (unsigned i = 0; i < STORE_COMMIT_BUCKETS && ok; i++) {
+        json_t *at_most = i + 1 < STORE_COMMIT_BUCKETS ? json_integer((json_int_t)commit_bound_us(i)) : json_null();
+        ok = json_array_append_new(buckets, json_pack("{s:o, s:I}", "at_most_us", at_most, "commits",
+                                                      (json_int_t)store->commit_us_buckets[i])) == 0;
+    }
+    ok = json_object_set_new(root, "store_commit_durations", buckets) == 0 && ok;
+    ok =
+        json_object_set_new(root, "store_slowest_commit_us", json_integer((json_int_t)store->commit_us_max)) == 0 &&
+        json_object_set_new(root, "store_oldest_waiting_ms", json_integer((json_int_t)store->oldest_waiting_ms)) == 0 &&
+        ok;
+    return json_object_set_new(root, "store_commit_seconds_total",
+                               json_real((double)store->commit_us_sum / US_PER_S)) == 0 &&
+           json_object_set_new(root, "store_engine", json_string(engine_name(request))) == 0 && ok;
 }
 
 static json_t *worker_json(const struct worker *worker, const struct broker *broker)
@@ -314,13 +377,16 @@ static bool put_process(json_t *root, const struct http_request *request)
 
 void metrics_handle_stats(struct http_request *request)
 {
+    struct figures figures;
     const struct workers *workers = http_worker(request)->workers;
     if (!admin_is_allowed(request)) {
         return;
     }
     json_t *root = json_object();
-    if (root != NULL && !(put_process(root, request) && put_figures(root, workers->broker) &&
-                          put_workers(root, workers) && put_requests(root, request))) {
+    figures_read(workers->broker, http_store(request), &figures);
+    if (root != NULL &&
+        !(put_process(root, request) && put_figures(root, &figures) && put_store(root, request, &figures.store) &&
+          put_workers(root, workers) && put_requests(root, request))) {
         json_decref(root);
         root = NULL;
     }

@@ -8,6 +8,8 @@ web_libweb_a_SOURCES = \
 	web/admin_topics.c \
 	web/arena.c \
 	web/arena.h \
+	web/backup.c \
+	web/backup.h \
 	web/base64.c \
 	web/base64.h \
 	web/buffer.c \

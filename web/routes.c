@@ -2,6 +2,7 @@
 #include "web/routes.h"
 
 #include "web/admin.h"
+#include "web/backup.h"
 #include "web/events.h"
 #include "web/health.h"
 #include "web/metrics.h"
@@ -285,6 +286,17 @@ static const struct http_outcome stats_outcomes[] = {
     {0, NULL, NULL},
 };
 
+static const struct http_outcome backup_outcomes[] = {
+    {201, "application/json", "The copy is complete: {\"file\": its name, \"folder\", \"bytes\", \"ms\"}."},
+    {400, "application/problem+json", "There is a query parameter: where copies go is for the configuration to say."},
+    LOCAL_ONLY,
+    {409, "application/problem+json", "Another copy is being written, or the store is in memory alone."},
+    {500, "application/problem+json", "The copy could not be written."},
+    {503, "application/problem+json", "It took too long, or there is no memory."},
+    {507, "application/problem+json", "There is no room for it."},
+    {0, NULL, NULL},
+};
+
 static const struct http_outcome metrics_outcomes[] = {
     {200, "text/plain", "All counters, in the text format of Prometheus."},
     LOCAL_ONLY,
@@ -341,6 +353,8 @@ const struct http_route web_routes[] = {
     {HTTP_GET, "/api/v1/retained", admin_list_retained, "Retained messages", "admin", .params = retained_params,
      .outcomes = list_outcomes},
     {HTTP_GET, "/api/v1/stats", metrics_handle_stats, "All counters as JSON", "admin", .outcomes = stats_outcomes},
+    {HTTP_POST, "/api/v1/backup", backup_post, "Copy the store to a file beside it", "admin",
+     .outcomes = backup_outcomes, .query_is_closed = true},
     {HTTP_GET, "/mqtt", ws_handle_plain_request, "MQTT over WebSocket", "mqtt", .outcomes = websocket_outcomes},
 };
 

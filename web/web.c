@@ -23,6 +23,7 @@
 #include "gateway/net/connection.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
+#include "web/backup.h"
 #include "web/bulk.h"
 #include "web/connection.h"
 #include "web/event_text.h"
@@ -45,6 +46,8 @@ struct web {
     struct workers *workers;
     struct worker_guest guest;
     _Atomic(struct web_settings *) settings; /* replaced by the main thread, read under RCU */
+    struct store *store;                     /* immutable once workers run; NULL: not known */
+    struct backup *backup;                   /* the same; NULL: none can be made */
     atomic_bool is_ready;
     atomic_bool has_started;         /* it was ready once */
     _Atomic uint64_t recovery_done;  /* entries of the store that were read */
@@ -188,6 +191,23 @@ void web_set_ready(struct web *web, bool is_ready)
         atomic_store_explicit(&web->has_started, true, memory_order_release);
     }
     atomic_store_explicit(&web->is_ready, is_ready, memory_order_relaxed);
+}
+
+bool web_set_store(struct web *web, struct store *store, const char *backups)
+{
+    web->store = store;
+    web->backup = backups != NULL ? backup_new(store, backups) : NULL;
+    return backups == NULL || web->backup != NULL;
+}
+
+struct store *web_store(const struct web_worker *owner)
+{
+    return owner->web->store;
+}
+
+struct backup *web_backup(const struct web_worker *owner)
+{
+    return owner->web->backup;
 }
 
 void web_set_recovery(struct web *web, uint64_t done, uint64_t total)
@@ -670,6 +690,7 @@ void web_free(struct web *web)
     for (unsigned i = 0; i < web->count; i++) {
         worker_fini(&web->worker[i]);
     }
+    backup_free(web->backup);
     lws_guard_close();
     workers_set_guest(web->workers, NULL, 0);
     settings_free(atomic_load(&web->settings));

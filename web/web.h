@@ -20,6 +20,7 @@
 #include "gateway/broker/rcu.h"
 
 struct static_files;
+struct store;
 struct web;
 struct workers;
 
@@ -48,6 +49,12 @@ bool web_reload(struct web *web, const struct config *config);
 
 /** About once a second: read http.directory again if it has changed. Main thread, registered for RCU. */
 void web_refresh(struct web *web);
+
+/**
+ * STORE (borrowed until web_free()) is that of the gateway, and copies of it go to the folder BACKUPS (borrowed for the call; NULL: none can be
+ * made). Main thread, before workers_start(). @return false without memory
+ */
+bool web_set_store(struct web *web, struct store *store, const char *backups) __attribute__((warn_unused_result));
 
 /** Tell whether the gateway is ready (/readyz). Until it is for the first time only routes that say so (http_route.when_starting) are served,
  * all others are answered with 503. Any thread. */

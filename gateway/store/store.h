@@ -180,6 +180,9 @@ enum store_admission {
     STORE_FULL, /* near the configured size, or the disk is full: refuse */
 };
 
+#define STORE_COMMIT_BUCKETS   16u
+#define STORE_COMMIT_BUCKET_US 64u
+
 /** Numbers for operators. */
 struct store_figures {
     uint64_t commits;
@@ -187,9 +190,10 @@ struct store_figures {
     uint64_t cancelled;     /* messages that were finished before they had to be written */
     uint64_t bytes_written; /* of values and keys */
     uint64_t commit_us_sum;
-    uint64_t commit_us_max;         /* since it was read last */
-    uint64_t commit_us_buckets[16]; /* bucket b: up to 64 << b microseconds, the last: above */
-    uint64_t messages;              /* on disk */
+    uint64_t commit_us_max; /* since it was read last */
+    uint64_t commit_us_buckets
+        [STORE_COMMIT_BUCKETS]; /* bucket b: up to STORE_COMMIT_BUCKET_US << b microseconds, the last: above */
+    uint64_t messages;          /* on disk */
     uint64_t used_bytes;
     uint64_t limit_bytes;
     uint64_t waiting_bytes;     /* submitted and not yet durable */
