@@ -36,9 +36,10 @@ def wait_until(condition, what):
 class Gateway:
     """PROGRAM with an HTTP listener on `port` (or `listener`, which replaces its address) and an MQTT listener on `mqtt_port`."""
 
-    def __init__(self, program, http=None, limits=None, workers=3, listener=None, **config):
+    def __init__(self, program, http=None, limits=None, workers=3, listener=None, environment=None, **config):
         self.folder = tempfile.mkdtemp(prefix="tidegate-web-")
         self.log_path = os.path.join(self.folder, "log")
+        self.environment = {**os.environ, **(environment or {})}
         for attempt in range(5):
             self.port = free_port()
             self.mqtt_port = free_port()
@@ -66,6 +67,7 @@ class Gateway:
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [*command, os.path.join(self.folder, "config.json")], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self.environment,
                 preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL))
         end = time.monotonic() + DEADLINE
         while not re.search(r"(^|\s)ready\b", self.log()):

@@ -30,7 +30,9 @@ tests_web_test_origin_LDADD = $(CHECK_LIBS)
 web_tests = \
 	tests/web/test_http.py \
 	tests/web/test_http_hostile.py \
+	tests/web/test_backup.py \
 	tests/web/test_slow_store.py \
+	tests/web/test_starting.py \
 	tests/web/test_websocket.py
 dist_check_SCRIPTS += $(web_tests)
 EXTRA_DIST += tests/web/gateway.py

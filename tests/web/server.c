@@ -3,7 +3,8 @@
  *      server CONFIG.json      serves until SIGTERM; says "ready" on standard output when it does
  *
  * /stats tells what has become of requests that were held or streamed, so that a test can wait for it. After /store?hold=true nothing that is
- * to be kept is on disk until /store?hold=false. */
+ * to be kept is on disk until /store?hold=false. With SLOW_START in the environment clients wait until /recovery?end=true. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,8 +20,12 @@
 #include "gateway/broker/rcu.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
+#include "gateway/store/record_engine.h"
 #include "gateway/store/store.h"
+#include "web/backup.h"
+#include "web/health.h"
 #include "web/http.h"
+#include "web/metrics.h"
 #include "web/routes.h"
 #include "web/topics.h"
 #include "web/web.h"
@@ -93,31 +98,139 @@ static void stats(struct http_request *request)
 
 /* --- a store that takes its time ------------------------------------------------------------------------------------ */
 
+/* Durable in name alone: what is submitted is done at once, or, while it is held, later. */
 static struct slow_store {
     struct store store;
-    _Atomic uint64_t submitted, done;
-    atomic_bool is_held;
-} slow_store;
+    pthread_mutex_t mutex;        /* of what follows */
+    struct store_operation *held; /* newest first */
+    unsigned records;             /* messages that were submitted */
+    unsigned puts[STORE_TABLES];
+    unsigned deletes[STORE_TABLES];
+    bool is_held;
+} slow_store = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-static bool slow_admit(struct store *store, size_t bytes)
+static enum store_admission slow_admit(struct store *store, size_t bytes)
 {
     (void)store;
     (void)bytes;
-    return true;
+    return STORE_ADMITTED;
 }
 
-static struct store_ticket slow_submit(struct store *store, const struct store_operation *operation)
+/* Under the mutex. */
+static void finish(struct store_operation *operation)
 {
-    (void)store;
-    (void)operation;
-    return (struct store_ticket){.number = atomic_fetch_add(&slow_store.submitted, 1) + 1};
+    if (operation->kind == STORE_RECORD) {
+        store_record_set_done(operation->record);
+    }
+    atomic_store(&slow_store.store.done[operation->domain], operation->number);
+    store_operation_free(operation);
 }
 
-static uint64_t slow_done_up_to(struct store *store, uint32_t domain)
+/* Under the mutex. */
+static void count(const struct store_operation *operation)
+{
+    slow_store.records += operation->kind == STORE_RECORD;
+    for (const struct store_write *write = operation->writes; write != NULL; write = write->next) {
+        (write->is_delete ? slow_store.deletes : slow_store.puts)[write->table]++;
+    }
+}
+
+static void slow_submit(struct store *store, struct store_operation *list)
+{
+    bool any_done = false;
+    pthread_mutex_lock(&slow_store.mutex);
+    while (list != NULL) {
+        struct store_operation *operation = list;
+        list = operation->next;
+        count(operation);
+        if (slow_store.is_held) {
+            operation->next = slow_store.held;
+            slow_store.held = operation;
+        } else {
+            finish(operation);
+            any_done = true;
+        }
+    }
+    pthread_mutex_unlock(&slow_store.mutex);
+    if (any_done && store->on_progress != NULL) {
+        store->on_progress(store->on_progress_arg);
+    }
+}
+
+static void slow_fetch(struct store *store, struct store_fetch *fetch)
 {
     (void)store;
-    (void)domain;
-    return atomic_load(&slow_store.is_held) ? atomic_load(&slow_store.done) : UINT64_MAX;
+    for (uint32_t i = 0; i < fetch->count; i++) {
+        fetch->items[i].message = store_record_message(fetch->items[i].record);
+    }
+    fetch->done(fetch);
+}
+
+static enum tg_err slow_recover(struct store *store, const struct store_visitor *visitor)
+{
+    (void)store;
+    (void)visitor;
+    return TG_OK;
+}
+
+static void slow_figures(struct store *store, struct store_figures *out)
+{
+    (void)store;
+    *out = (struct store_figures){.commits = 5,
+                                  .operations = 50,
+                                  .commit_us_sum = 1500000,
+                                  .commit_us_max = 1000000,
+                                  .commit_us_buckets = {[0] = 3, [2] = 1, [STORE_COMMIT_BUCKETS - 1] = 1},
+                                  .used_bytes = 1000,
+                                  .limit_bytes = 4000,
+                                  .oldest_waiting_ms = 250};
+}
+
+/* Takes as long as the store is held. */
+static enum tg_err slow_backup(struct store *store, const char *path)
+{
+    (void)store;
+    FILE *file = fopen(path, "wxe");
+    bool ok = file != NULL && fputs("copy", file) >= 0;
+    if (file != NULL && fclose(file) != 0) {
+        ok = false;
+    }
+    for (bool waits = true; waits;) {
+        struct timespec pause = {.tv_nsec = 5000000};
+        pthread_mutex_lock(&slow_store.mutex);
+        waits = slow_store.is_held;
+        pthread_mutex_unlock(&slow_store.mutex);
+        nanosleep(&pause, NULL);
+    }
+    return ok ? TG_OK : TG_ERR_IO;
+}
+
+static void release(void)
+{
+    struct store_operation *list = NULL;
+    pthread_mutex_lock(&slow_store.mutex);
+    slow_store.is_held = false;
+    while (slow_store.held != NULL) { /* oldest first */
+        struct store_operation *operation = slow_store.held;
+        slow_store.held = operation->next;
+        operation->next = list;
+        list = operation;
+    }
+    while (list != NULL) {
+        struct store_operation *operation = list;
+        list = operation->next;
+        finish(operation);
+    }
+    pthread_mutex_unlock(&slow_store.mutex);
+    if (slow_store.store.on_progress != NULL) {
+        slow_store.store.on_progress(slow_store.store.on_progress_arg);
+    }
+}
+
+static void slow_settle(struct store *store)
+{
+    (void)store;
+    release();
 }
 
 static void slow_free(struct store *store)
@@ -129,7 +242,11 @@ static const struct store_engine slow_engine = {
     .name = "slow",
     .admit = slow_admit,
     .submit = slow_submit,
-    .done_up_to = slow_done_up_to,
+    .fetch = slow_fetch,
+    .recover = slow_recover,
+    .figures = slow_figures,
+    .backup = slow_backup,
+    .settle = slow_settle,
     .free = slow_free,
 };
 
@@ -139,14 +256,38 @@ static void hold_store(struct http_request *request)
     if (!http_query_bool(request, "hold", &hold)) {
         return;
     }
-    if (hold && !atomic_load(&slow_store.is_held)) {
-        atomic_store(&slow_store.done, atomic_load(&slow_store.submitted));
+    if (!hold) {
+        release();
     }
-    atomic_store(&slow_store.is_held, hold);
-    if (slow_store.store.on_progress != NULL) {
-        slow_store.store.on_progress(slow_store.store.on_progress_arg);
+    pthread_mutex_lock(&slow_store.mutex);
+    slow_store.is_held = hold;
+    json_t *answer =
+        json_pack("{s:i, s:i, s:i}", "submitted", (int)slow_store.records, "keys_put",
+                  (int)slow_store.puts[STORE_IDEMPOTENCY], "keys_deleted", (int)slow_store.deletes[STORE_IDEMPOTENCY]);
+    pthread_mutex_unlock(&slow_store.mutex);
+    http_reply_json(request, 200, answer);
+}
+
+/* --- a start that takes its time ------------------------------------------------------------------------------------- */
+
+static struct workers *workers;
+static struct web *web;
+
+/* With "end" whoever waits is let in. */
+static void tell_recovery(struct http_request *request)
+{
+    uint64_t done = 0, total = 0;
+    bool end = false;
+    if (!http_query_number(request, "done", 0, UINT32_MAX, &done) ||
+        !http_query_number(request, "total", 0, UINT32_MAX, &total) || !http_query_bool(request, "end", &end)) {
+        return;
     }
-    http_reply_json(request, 200, json_pack("{s:I}", "submitted", (json_int_t)atomic_load(&slow_store.submitted)));
+    web_set_recovery(web, done, total);
+    if (end) {
+        workers_release(workers);
+        web_set_ready(web, true);
+    }
+    http_reply(request, 204, NULL, NULL, 0);
 }
 
 /* --- later ------------------------------------------------------------------------------------------------------- */
@@ -278,7 +419,12 @@ const struct http_route web_routes[] = {
     {HTTP_GET, "/stats", stats, .summary = "", .any_origin = true},
     {HTTP_POST, "/topics/*", topics_post, .summary = ""},
     {HTTP_POST, "/publish", publish_bulk, .summary = ""},
-    {HTTP_GET, "/store", hold_store, .summary = ""},
+    {HTTP_GET, "/store", hold_store, .summary = "", .when_starting = true},
+    {HTTP_GET, "/recovery", tell_recovery, .summary = "", .when_starting = true},
+    {HTTP_GET, "/readyz", health_handle_ready, .summary = "", .when_starting = true},
+    {HTTP_GET, "/metrics", metrics_handle, .summary = "", .when_starting = true},
+    {HTTP_GET, "/api/v1/stats", metrics_handle_stats, .summary = ""},
+    {HTTP_POST, "/api/v1/backup", backup_post, .summary = "", .query_is_closed = true},
     {HTTP_GET, "/mqtt", ws_handle_plain_request, .summary = ""},
 };
 
@@ -289,12 +435,13 @@ const size_t web_route_count = sizeof web_routes / sizeof web_routes[0];
 static const char *serve(struct config *config, const sigset_t *signals)
 {
     unsigned count = config->workers > 0 ? config->workers : 1;
-    struct workers *workers = workers_new(count, &worker_system_clock);
+    workers = workers_new(count, &worker_system_clock);
     slow_store.store.engine = &slow_engine;
+    slow_store.store.is_durable = true;
     struct store *store = &slow_store.store;
     struct access *access = access_open_new(true);
-    struct web *web = NULL;
     struct broker *broker = NULL;
+    bool starts_slowly = getenv("SLOW_START") != NULL;
     const char *problem = "memory";
     int number;
     if (workers == NULL || access == NULL) {
@@ -310,7 +457,7 @@ static const char *serve(struct config *config, const sigset_t *signals)
     };
     broker = broker_new(config, count, &env);
     web = broker != NULL ? web_new(config, workers) : NULL;
-    if (web == NULL) {
+    if (web == NULL || !web_set_store(web, store, config->store.backup_path)) {
         goto out;
     }
     for (size_t i = 0; i < config->listeners_len; i++) {
@@ -322,10 +469,13 @@ static const char *serve(struct config *config, const sigset_t *signals)
         workers_add_listener(workers, listener);
     }
     workers_set_limits(workers, &config->limits);
+    if (starts_slowly) {
+        workers_hold(workers);
+    }
     if (workers_start(workers, broker) != TG_OK) {
         goto out;
     }
-    web_set_ready(web, true);
+    web_set_ready(web, !starts_slowly);
     puts("ready");
     fflush(stdout);
     tg_rcu_offline();
