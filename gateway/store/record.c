@@ -219,6 +219,24 @@ uint64_t store_record_expires_ms(const struct store_record *record)
 
 /* --- for engines --------------------------------------------------------------------------------------------------------------- */
 
+bool store_report_finish(struct store_report *report, uint32_t ordinal)
+{
+    uint64_t *word = &report->finished.word;
+    if (report->count > 64) {
+        if (report->finished.words == NULL) {
+            report->finished.words = calloc((report->count + 63u) / 64u, sizeof(uint64_t));
+            if (report->finished.words == NULL) {
+                return false;
+            }
+        }
+        word = &report->finished.words[ordinal / 64];
+    }
+    uint64_t bit = 1ULL << (ordinal % 64);
+    bool is_news = (*word & bit) == 0;
+    *word |= bit;
+    return is_news;
+}
+
 void store_record_drop_message(struct store_record *record)
 {
     pthread_mutex_t *lock = lock_of(record);
@@ -237,6 +255,9 @@ void store_record_drop_pending(struct store_record *record)
     }
     record->pending = NULL;
     for (unsigned p = 0; p < pending->places; p++) {
+        if (pending->reports[p] != NULL && pending->reports[p]->count > 64) {
+            free(pending->reports[p]->finished.words);
+        }
         free(pending->reports[p]);
     }
     store_writes_free(pending->operation.writes);

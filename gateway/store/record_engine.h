@@ -17,10 +17,16 @@
 
 #define RECORD_ORDINAL_BITS 24u
 
+struct lmdb_early;
+
 struct store_report { /* recipients that one place has added, encoded one behind the other */
     uint32_t count;
     uint32_t len;
     uint32_t capacity;
+    union {              /* which of them are over, the first in the lowest bit; the engine's once submitted */
+        uint64_t word;   /* of up to 64 */
+        uint64_t *words; /* of more: owned; NULL: none yet */
+    } finished;
     uint8_t bytes[];
 };
 
@@ -46,13 +52,18 @@ enum record_state {
 struct store_record {
     _Atomic uint32_t refs;
     _Atomic bool is_done;
-    bool has_many; /* written before is_done */
-    uint8_t state; /* enum record_state; the engine's */
-    bool retain;   /* as published; immutable */
+    bool has_many;           /* written before is_done */
+    uint8_t state : 6;       /* enum record_state; the engine's, as the next two are */
+    uint8_t is_replaced : 1; /* STORE_RETAINED was finished by a record that takes its place */
+    uint8_t outlives : 1;    /* it was finished otherwise: what it hides is to be gone before it is */
+    bool retain;             /* as published; immutable */
     uint32_t message_size;
     int32_t
         live; /* recipients, with the retained value, that are not finished; below 0 while finishes are ahead of the submit; the engine's */
-    uint64_t id; /* its key on disk; 0: none; the engine's */
+    union {   /* the engine's */
+        uint64_t id;              /* its key on disk; 0: none */
+        struct lmdb_early *early; /* before it is submitted: who is over already; NULL: nobody */
+    };
     uint64_t expires_ms;
     struct message *message;       /* lock: see record.c; the engine takes it out once it is put */
     struct store_pending *pending; /* NULL once the engine is through with it */
@@ -67,6 +78,18 @@ static inline uint32_t record_recipient(unsigned place, uint32_t ordinal)
 {
     return (uint32_t)place << RECORD_ORDINAL_BITS | ordinal;
 }
+
+/** The 64 recipients from 64 * WORD of REPORT that are over, as bits. */
+static inline uint64_t store_report_finished(const struct store_report *report, uint32_t word)
+{
+    if (report->count <= 64) {
+        return report->finished.word;
+    }
+    return report->finished.words != NULL ? report->finished.words[word] : 0;
+}
+
+/** Recipient ORDINAL of REPORT, to which no more are added, is over. @return false: it was already, or there is no memory to note it. The engine's thread. */
+bool store_report_finish(struct store_report *report, uint32_t ordinal);
 
 /** The message, borrowed; the engine's thread, until store_record_drop_message(). */
 static inline struct message *store_record_peek(const struct store_record *record)

@@ -83,6 +83,7 @@ struct store_operation {
     uint64_t session;              /* STORE_SESSION_END */
     struct store_finish *finishes; /* STORE_FINISHES */
     uint32_t finish_count;
+    size_t bytes; /* that it takes, about; the engine's */
 };
 
 void store_operation_free(struct store_operation *operation);
@@ -229,6 +230,9 @@ typedef void (*store_progress_fn)(void *arg);
 struct store {
     const struct store_engine *engine;
     bool is_durable;
+    bool was_stopped_cleanly;      /* the last time; from the start on, as the next two. False for a new store */
+    uint64_t boot;                 /* how often it was opened, from 1 */
+    uint8_t node[16];              /* identity of this store, random */
     store_progress_fn on_progress; /* set once before the first submit; may be NULL */
     void *on_progress_arg;
     _Atomic uint64_t next_session; /* numbers for sessions; above all that are on disk once recovery is through */

@@ -1,1 +1,7 @@
 # Unit tests of gateway/store/.
+store_test_libs = gateway/libstore.a gateway/libbase.a $(LMDB_LIBS) $(CHECK_LIBS)
+lmdb_kit_sources = tests/store/lmdb_kit.c tests/store/lmdb_kit.h
+
+check_PROGRAMS += tests/store/test_lmdb_records
+tests_store_test_lmdb_records_SOURCES = tests/store/test_lmdb_records.c $(lmdb_kit_sources)
+tests_store_test_lmdb_records_LDADD = $(store_test_libs)
