@@ -295,6 +295,10 @@ static bool start(struct gateway *gateway)
     if (workers_start(gateway->workers, gateway->broker) != TG_OK) {
         return fail_to_start("no memory for the workers' threads");
     }
+    if (gateway->web != NULL) {
+        gateway->recovery.progress.answer = web_restore_answer;
+        gateway->recovery.progress.arg = gateway->web;
+    }
     if (gateway->store->is_durable && !recovery_start(&gateway->recovery, gateway->broker, monotonic_ms())) {
         return fail_to_start("no memory for the thread that reads the store");
     }

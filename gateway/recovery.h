@@ -26,7 +26,7 @@ struct recovery { /* owner: main thread, but for what a line says */
     uint64_t logged_ms;
 };
 
-/** Begin to read the store of BROKER (borrowed until recovery_join()). NOW_MS: monotonic. @return false if no thread can be made */
+/** Begin to read the store of BROKER (borrowed until recovery_join()); progress.answer may have been set before. NOW_MS: monotonic. @return false if no thread can be made */
 bool recovery_start(struct recovery *recovery, struct broker *broker, uint64_t now_ms)
     __attribute__((warn_unused_result));
 

@@ -34,6 +34,7 @@ include tests/conformance/module.mk
 include tests/broker/module.mk
 include tests/store/module.mk
 include tests/access/module.mk
+include tests/gateway/module.mk
 include tests/net/module.mk
 include tests/web/module.mk
 include tests/fuzz/module.mk

@@ -7,6 +7,7 @@
 
 #include "gateway/base/container.h"
 #include "gateway/base/timer_wheel.h"
+#include "gateway/broker/place_store.h"
 #include "gateway/net/worker.h"
 #include "web/arena.h"
 #include "web/buffer.h"
@@ -116,7 +117,7 @@ static void give_up(struct bulk *bulk, const char *detail)
     }
 }
 
-static void on_stored(struct place_wait *wait)
+static void reply(struct place_wait *wait)
 {
     struct bulk *bulk = (struct bulk *)wait;
     const struct buffer *answer = &bulk->answer;
@@ -126,6 +127,21 @@ static void on_stored(struct place_wait *wait)
         idempotency_finish(bulk->worker->place, bulk->key, bulk->status, "application/json", answer->at, answer->len);
     }
     bulk_free(bulk);
+}
+
+/* All are on disk. Only then the answer is kept for repetitions: should the gateway fail now, they are published once more, and none is missing. */
+static void on_stored(struct place_wait *wait)
+{
+    struct bulk *bulk = (struct bulk *)wait;
+    const struct buffer *answer = &bulk->answer;
+    struct place *place = bulk->worker->place;
+    struct store_ticket ticket = STORE_TICKET_DONE;
+    struct store_write *write;
+    if (idempotency_store(place, bulk->key, bulk->status, "application/json", answer->at, answer->len, &write)) {
+        (void)place_write(place, write, &ticket); /* without memory a restart forgets the key */
+    }
+    wait->done = reply;
+    place_await(place, wait, ticket);
 }
 
 /* All are published: answer when they are on disk. Who has sent a key will come again and wants to know; another who is gone does not. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/broker/place_publish.h"
+#include "gateway/broker/place_store.h"
 #include "gateway/store/message.h"
 #include "protocol/topic.h"
 #include "web/http.h"
@@ -12,6 +13,8 @@
 #include "web/publish_status.h"
 #include "web/topics.h"
 
+#define BODY_BYTES 128u
+
 /* A publication whose answer waits for the store. */
 struct pending {
     struct place_wait wait;
@@ -19,24 +22,20 @@ struct pending {
     struct place *place;
     struct idempotency *key;
     unsigned status;
+    const char *type; /* of the body; NULL: there is none */
+    int len;
+    char body[BODY_BYTES];
     char id[PUBLISH_ID_BYTES];
-    bool matched;
 };
 
 static void on_stored(struct place_wait *wait)
 {
     struct pending *pending = (struct pending *)wait;
-    char body[128];
-    const char *type = pending->status != 204 ? "application/json" : NULL;
-    int len = 0;
-    if (type != NULL) {
-        len = snprintf(body, sizeof(body), "{\"id\":\"%s\",\"matched\":%s}\n", pending->id,
-                       pending->matched ? "true" : "false");
-    }
+    size_t len = (size_t)pending->len;
     if (pending->request != NULL) {
-        idempotency_reply(pending->request, pending->key, pending->status, type, body, (size_t)len);
+        idempotency_reply(pending->request, pending->key, pending->status, pending->type, pending->body, len);
     } else {
-        idempotency_finish(pending->place, pending->key, pending->status, type, body, (size_t)len);
+        idempotency_finish(pending->place, pending->key, pending->status, pending->type, pending->body, len);
     }
     free(pending);
 }
@@ -52,27 +51,15 @@ static void on_gone(void *arg)
     }
 }
 
-/* Answer REQUEST with STATUS once PUBLISHED is on disk. */
-static void confirm(struct http_request *request, struct idempotency *key, unsigned status,
-                    struct place_published *published)
+/* What will be answered. SUCCESS 0: 200, or 202 if nobody was there and nothing was retained. */
+static void prepare_answer(struct pending *pending, unsigned success, bool matched, bool retain)
 {
-    struct pending *pending = calloc(1, sizeof(*pending));
-    if (pending == NULL) {
-        store_ticket_release(&published->ticket);
-        idempotency_drop(http_place(request), key);
-        http_problem(request, 503, "published, but there is no memory to wait for the confirmation");
-        return;
+    pending->status = success != 0 ? success : matched || retain ? 200 : 202;
+    pending->type = pending->status != 204 ? "application/json" : NULL;
+    if (pending->type != NULL) {
+        pending->len = snprintf(pending->body, sizeof(pending->body), "{\"id\":\"%s\",\"matched\":%s}\n", pending->id,
+                                matched ? "true" : "false");
     }
-    pending->wait.done = on_stored;
-    pending->request = request;
-    pending->place = http_place(request);
-    pending->key = key;
-    pending->status = status;
-    pending->matched = published->matched;
-    publish_id(pending->id);
-    http_hold(request, on_gone, pending);
-    http_outlast_drain(request);
-    place_await(pending->place, &pending->wait, published->ticket);
 }
 
 /* Nothing was published: a repetition tries again. */
@@ -86,20 +73,49 @@ static void refuse(struct http_request *request, struct idempotency *key, const 
     http_problem(request, status, "%s", published->why != NULL ? published->why : "the message was not taken");
 }
 
-/* Publish MESSAGE; SUCCESS 0: 200, or 202 if nobody was there and nothing was retained. */
-static void publish(struct http_request *request, const struct place_publication *message, unsigned success)
+/* Who has sent a key is told after a restart, too, what is told now: the answer is stored with the message, and so made before it is published. */
+static bool keep_answer(struct pending *pending, struct place_publication *message, unsigned success)
+{
+    bool matched = topic_name_is_valid(message->topic) && place_has_interest(pending->place, message->topic);
+    prepare_answer(pending, success, matched, message->retain);
+    return idempotency_store(pending->place, pending->key, pending->status, pending->type, pending->body,
+                             (size_t)pending->len, &message->writes);
+}
+
+/* Publish MESSAGE, and answer REQUEST once it is on disk. */
+static void publish(struct http_request *request, struct place_publication *message, unsigned success)
 {
     struct idempotency *key;
     if (!idempotency_begin(request, &key)) {
         return;
     }
-    struct place_published published = place_publish(http_place(request), message);
+    struct pending *pending = calloc(1, sizeof(*pending));
+    if (pending != NULL) {
+        pending->wait.done = on_stored;
+        pending->request = request;
+        pending->place = http_place(request);
+        pending->key = key;
+        publish_id(pending->id);
+    }
+    if (pending == NULL || !keep_answer(pending, message, success)) {
+        free(pending);
+        idempotency_drop(http_place(request), key);
+        http_problem(request, 503, "out of memory");
+        return;
+    }
+    bool is_kept = message->writes != NULL;
+    struct place_published published = place_publish(pending->place, message);
     if (published.reason_code != 0) {
+        free(pending);
         refuse(request, key, &published);
         return;
     }
-    unsigned status = success != 0 ? success : published.matched || message->retain ? 200 : 202;
-    confirm(request, key, status, &published);
+    if (!is_kept) {
+        prepare_answer(pending, success, published.matched, message->retain);
+    }
+    http_hold(request, on_gone, pending);
+    http_outlast_drain(request);
+    place_await(pending->place, &pending->wait, published.ticket);
 }
 
 void topics_post(struct http_request *request)

@@ -28,6 +28,7 @@
 #include "web/connection.h"
 #include "web/event_text.h"
 #include "web/http_connection.h"
+#include "web/idempotency.h"
 #include "web/request_stats.h"
 #include "web/rpc.h"
 #include "web/static_files.h"
@@ -208,6 +209,12 @@ struct store *web_store(const struct web_worker *owner)
 struct backup *web_backup(const struct web_worker *owner)
 {
     return owner->web->backup;
+}
+
+enum broker_answer web_restore_answer(void *web, struct bytes key, struct bytes value)
+{
+    const struct worker_clock *clock = &((struct web *)web)->workers->clock;
+    return idempotency_restore(key, value, clock->monotonic_ms(), clock->wall_ms());
 }
 
 void web_set_recovery(struct web *web, uint64_t done, uint64_t total)

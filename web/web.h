@@ -18,6 +18,8 @@
 
 #include "config/config.h"
 #include "gateway/broker/rcu.h"
+#include "gateway/broker/recover.h"
+#include "protocol/bytes.h"
 
 struct static_files;
 struct store;
@@ -59,6 +61,9 @@ bool web_set_store(struct web *web, struct store *store, const char *backups) __
 /** Tell whether the gateway is ready (/readyz). Until it is for the first time only routes that say so (http_route.when_starting) are served,
  * all others are answered with 503. Any thread. */
 void web_set_ready(struct web *web, bool is_ready);
+
+/** What the web side has in the store is found again: broker_recovery.answer, with WEB as its arg. */
+enum broker_answer web_restore_answer(void *web, struct bytes key, struct bytes value);
 
 /** Tell how far the store has been read: DONE of TOTAL entries, about. Any thread. */
 void web_set_recovery(struct web *web, uint64_t done, uint64_t total);

@@ -48,6 +48,8 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/place_init.h \
 	gateway/broker/place_publish.c \
 	gateway/broker/place_publish.h \
+	gateway/broker/place_store.c \
+	gateway/broker/place_store.h \
 	gateway/broker/publication.c \
 	gateway/broker/publication.h \
 	gateway/broker/rcu.c \

@@ -44,3 +44,7 @@ check_PROGRAMS += tests/web/test_event_text
 tests_web_test_event_text_SOURCES = tests/web/test_event_text.c $(malloc_fail_sources)
 tests_web_test_event_text_LDFLAGS = $(malloc_fail_ldflags)
 tests_web_test_event_text_LDADD = $(gateway_libs) $(system_libs) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/web/test_idempotency
+tests_web_test_idempotency_SOURCES = tests/web/test_idempotency.c
+tests_web_test_idempotency_LDADD = $(gateway_libs) $(system_libs) $(CHECK_LIBS)

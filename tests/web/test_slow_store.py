@@ -17,10 +17,13 @@ class SlowStore(Case):
         self.hold(False)
         self.descriptors = self.count_descriptors()
 
-    def hold(self, hold):
-        """Let nothing get onto the disk, or all of it. Returns how much has been handed over so far."""
+    def store(self, hold):
+        """Let nothing get onto the disk, or all of it. Returns what has been handed over so far."""
         self.control.send(request(b"GET", b"/store?hold=" + (b"true" if hold else b"false")))
-        return self.control.answer().json()["submitted"]
+        return self.control.answer().json()
+
+    def hold(self, hold):
+        return self.store(hold)["submitted"]
 
     def count_descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.gateway.process.pid))
@@ -64,6 +67,53 @@ class SlowStore(Case):
         self.assertEqual({answer.status for answer in answers}, {200})
         self.assertEqual(len({answer.body for answer in answers}), 1)
         self.assertEqual(self.hold(False), before + 1)
+
+    def test_the_answer_is_stored_with_the_message(self):
+        before = self.store(True)
+        first = self.post()
+        wait_until(lambda: self.hold(True) > before["submitted"], "it is handed over")
+        self.assertEqual(self.store(True)["keys_put"], before["keys_put"] + 1)
+        self.hold(False)
+        self.assertEqual(first.answer().status, 200)
+        self.assertEqual(self.store(False)["keys_put"], before["keys_put"] + 1)
+
+    def test_a_message_that_need_not_last_waits_for_its_key(self):
+        before = self.store(True)
+        first = self.post(path=b"/topics/nobody")
+        wait_until(lambda: self.store(True)["keys_put"] > before["keys_put"], "the key is handed over")
+        self.assertEqual(self.hold(True), before["submitted"])
+        first.socket.setblocking(False)
+        self.assertRaises(BlockingIOError, first.socket.recv, 1)
+        first.socket.setblocking(True)
+        self.hold(False)
+        self.assertEqual((first.answer().status, self.post(path=b"/topics/nobody").answer().headers["idempotency-replayed"]), (202, "true"))
+
+    def test_the_answer_to_a_bulk_is_stored_when_all_of_it_is_on_disk(self):
+        before = self.store(True)
+        first = self.post(path=b"/publish", body=BULK)
+        wait_until(lambda: self.hold(True) == before["submitted"] + 3, "it is handed over")
+        self.assertEqual(self.store(True)["keys_put"], before["keys_put"])
+        self.hold(False)
+        self.assertEqual(first.answer().status, 200)
+        self.assertEqual(self.store(False)["keys_put"], before["keys_put"] + 1)
+
+    def test_nothing_is_stored_of_what_is_refused_or_has_no_key(self):
+        before = self.store(False)
+        self.assertEqual(self.post(path=b"/topics/a?qos=1&topic=$SYS/x").answer().status, 403)
+        self.assertEqual(self.ask(b"POST", b"/topics/a?retain=true", body=b"x").status, 200)
+        self.assertEqual(self.store(False)["keys_put"], before["keys_put"])
+
+    def test_what_is_forgotten_leaves_the_store(self):
+        before = self.store(False)
+        bulk = json.dumps([{"topic": "t" * 200, "payload": ""}] * 10000).encode()
+        self.assertEqual(self.post(path=b"/topics/forgotten").answer().status, 202)
+        for i in range(16):
+            with self.gateway.connect() as connection:
+                connection.send(request(b"POST", b"/publish", b"Content-Type: application/json\r\nIdempotency-Key: %d\r\n" % i, body=bulk))
+                self.assertEqual(connection.answer().status, 200)
+        after = self.store(False)
+        self.assertEqual(after["keys_put"], before["keys_put"] + 17)
+        self.assertGreater(after["keys_deleted"], before["keys_deleted"])
 
     def test_without_a_key_nothing_is_left_of_who_has_gone(self):
         before = self.hold(True)
