@@ -1,9 +1,7 @@
 #include "gateway/recovery.h"
 
 #include "gateway/base/log.h"
-#include "gateway/broker/broker.h"
 #include "gateway/broker/rcu.h"
-#include "gateway/broker/stats.h"
 
 #define LOG_MS 1000u
 
@@ -44,14 +42,8 @@ void recovery_cancel(struct recovery *recovery)
 
 static void log_result(const struct recovery *recovery, uint64_t now_ms)
 {
-    struct stats stats;
-    size_t retained_bytes;
     if (recovery->result == TG_OK) {
-        broker_sum_stats(recovery->broker, &stats);
-        log_info("store read", LOG_UNUM("sessions", stats.sessions), LOG_UNUM("subscriptions", stats.subscriptions),
-                 LOG_UNUM("queued_messages", stats.queued_messages),
-                 LOG_UNUM("retained_messages", broker_retained(recovery->broker, &retained_bytes)),
-                 LOG_UNUM("ms", now_ms - recovery->begun_ms));
+        log_debug("reading the store is over", LOG_UNUM("ms", now_ms - recovery->begun_ms));
     } else if (recovery->result != TG_ERR_CLOSED) {
         log_error("the store cannot be read", LOG_STR("reason", tg_strerror(recovery->result)));
     }

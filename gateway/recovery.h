@@ -37,7 +37,7 @@ bool recovery_look(struct recovery *recovery, uint64_t now_ms, uint64_t *done, u
 void recovery_cancel(struct recovery *recovery);
 
 /**
- * Wait for its end, and log what was found, or why it failed. A no-op if it was not started, or has been joined.
+ * Wait for its end, and log why it failed. A no-op if it was not started, or has been joined.
  * @return TG_OK; TG_ERR_CLOSED after recovery_cancel(); any other: the gateway must not serve
  */
 enum tg_err recovery_join(struct recovery *recovery, uint64_t now_ms);

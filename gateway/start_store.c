@@ -9,12 +9,7 @@
 #include "config/config.h"
 #include "gateway/account.h"
 #include "gateway/base/log.h"
-#if __has_include("gateway/store/lmdb.h")
 #include "gateway/store/lmdb.h"
-#define HAS_LMDB 1
-#else
-#define HAS_LMDB 0
-#endif
 #include "gateway/store/memory.h"
 #include "gateway/store_folder.h"
 
@@ -70,7 +65,6 @@ static struct store *open_memory(const struct config *config)
 
 struct store *start_store_open(const struct config *config, const char *path)
 {
-#if HAS_LMDB
     char why[STORE_LMDB_WHY_BYTES];
     struct store_figures figures;
     bool waits = config->store.sync == STORE_SYNC_ALWAYS;
@@ -95,11 +89,4 @@ struct store *start_store_open(const struct config *config, const char *path)
                     LOG_STR("reason", "store.sync is \"interval\""), LOG_UNUM("at_most_ms", config->store.interval_ms));
     }
     return store;
-#else
-    if (path == NULL) {
-        return open_memory(config);
-    }
-    log_error("cannot start", LOG_STR("reason", "no durable store is built"));
-    return NULL;
-#endif
 }

@@ -42,7 +42,7 @@ declare -A allowed=(
     [gateway/access]="protocol/ gateway/base/"
     [gateway/broker]="protocol/ gateway/base/ config/ gateway/store/ gateway/access/"
     [gateway/net]="protocol/ gateway/base/ config/ gateway/broker/"
-    [web]="protocol/ gateway/base/ config/ gateway/access/ gateway/broker/ gateway/net/"
+    [web]="protocol/ gateway/base/ config/ gateway/store/store.h gateway/store/message.h gateway/access/ gateway/broker/ gateway/net/"
     [gateway]="protocol/ gateway/base/ config/ gateway/store/ gateway/access/ gateway/broker/ gateway/net/ web/"
 )
 

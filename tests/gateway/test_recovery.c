@@ -2,11 +2,8 @@
 #include "gateway/recovery.h"
 
 #include <sched.h>
-#include <string.h>
 
-#include "gateway/broker/broker.h"
 #include "gateway/broker/rcu.h"
-#include "gateway/broker/stats.h"
 #include "tests/check_main.h"
 
 #define TOTAL 1000u
@@ -30,19 +27,6 @@ enum tg_err broker_recover(struct broker *broker, struct broker_recovery *recove
     }
     atomic_store(&recovery->done, TOTAL);
     return outcome;
-}
-
-void broker_sum_stats(const struct broker *broker, struct stats *sum)
-{
-    (void)broker;
-    memset(sum, 0, sizeof(*sum));
-}
-
-size_t broker_retained(const struct broker *broker, size_t *bytes)
-{
-    (void)broker;
-    *bytes = 0;
-    return 0;
 }
 
 void tg_rcu_register_thread(void)
