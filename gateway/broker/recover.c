@@ -76,9 +76,7 @@ struct recover { /* owner: the reading thread, but for `left` */
     struct link_table homes;
     struct batch *open[INDEX_PLACES_MAX]; /* being filled */
     uint64_t version;                     /* the highest found */
-    size_t sessions;
     size_t messages;
-    size_t retained;
     bool out_of_memory;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -644,7 +642,6 @@ static bool found_session(struct recover *recover, uint64_t number, struct bytes
     }
     home->session = number;
     home->place = place_of(recover, k.client_id);
-    recover->sessions++;
     recover->out_of_memory |= !send_new(recover, home->place, ITEM_SESSION, number, 0, value);
     return true;
 }
@@ -839,7 +836,6 @@ static enum tg_err found_retained(struct recover *recover, const struct store_fo
     if (loser != NULL) {
         store_port_finish(recover->port, loser, STORE_RETAINED);
     }
-    recover->retained++;
     return err;
 }
 
@@ -945,10 +941,6 @@ enum tg_err broker_recover(struct broker *broker, struct broker_recovery *recove
             (void)flush(&recover, p);
         }
         (void)wait_for_places(&recover, 0);
-    }
-    if (err == TG_OK) {
-        log_info("store read", LOG_UNUM("sessions", recover.sessions), LOG_UNUM("messages", recover.messages),
-                 LOG_UNUM("retained", recover.retained));
     }
     fini(&recover);
     tg_rcu_online();

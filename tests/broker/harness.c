@@ -1,6 +1,8 @@
 #include "tests/broker/harness.h"
 
 #include <check.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +10,7 @@
 #include "gateway/broker/core.h"
 #include "gateway/broker/place.h"
 #include "gateway/broker/rcu.h"
+#include "gateway/broker/recover.h"
 #include "gateway/broker/stats.h"
 #include "protocol/reason.h"
 #include "protocol/topic.h"
@@ -21,66 +24,16 @@ static const uint64_t START_WALL_MS = UINT64_C(1700000000000);
 
 /* --- the store -------------------------------------------------------------------------------------------------------- */
 
-static bool test_store_admit(struct store *store, size_t bytes)
-{
-    (void)bytes;
-    return ((struct test_store *)store)->admits;
-}
-
-static struct store_ticket test_store_submit(struct store *store, const struct store_operation *operation)
-{
-    struct test_store *s = (struct test_store *)store;
-    if (s->submitted_len == s->submitted_capacity) {
-        s->submitted_capacity = s->submitted_capacity == 0 ? 64 : 2 * s->submitted_capacity;
-        s->submitted = realloc(s->submitted, s->submitted_capacity * sizeof(s->submitted[0]));
-        ck_assert_ptr_nonnull(s->submitted);
-    }
-    s->submitted[s->submitted_len] = *operation;
-    s->submitted[s->submitted_len].message = NULL;
-    s->submitted_len++;
-    if (!s->is_held) {
-        s->done = s->submitted_len;
-    }
-    return (struct store_ticket){.number = s->submitted_len};
-}
-
-static uint64_t test_store_done_up_to(struct store *store, uint32_t domain)
-{
-    (void)domain;
-    return ((struct test_store *)store)->done;
-}
-
-static void test_store_free(struct store *store)
-{
-    free(((struct test_store *)store)->submitted);
-}
-
-static const struct store_engine test_engine = {
-    .name = "test",
-    .admit = test_store_admit,
-    .submit = test_store_submit,
-    .done_up_to = test_store_done_up_to,
-    .free = test_store_free,
-};
-
 void harness_complete_store(struct harness *h, size_t count)
 {
-    struct test_store *s = &h->store;
-    size_t held = s->submitted_len - (size_t)s->done;
-    s->done += count < held ? count : held;
-    if (s->store.on_progress != NULL) {
-        s->store.on_progress(s->store.on_progress_arg);
-    }
+    ram_store_complete(&h->store, count);
     harness_run(h);
 }
 
-size_t harness_submitted(const struct harness *h, enum store_operation_kind kind)
+void harness_answer_reads(struct harness *h, size_t count)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < h->store.submitted_len; i++) {
-        count += h->store.submitted[i].kind == kind;
-    }
-    return count;
+    ram_store_answer_reads(&h->store, count);
+    harness_run(h);
 }
 
 /* --- access ----------------------------------------------------------------------------------------------------------- */
@@ -221,59 +174,11 @@ struct harness *harness_new(unsigned places)
     ck_assert_ptr_nonnull(h->config);
     h->config->sys_interval_s = 0;
     h->limits = &h->config->limits;
-    h->store.store.engine = &test_engine;
-    h->store.admits = true;
+    ram_store_init(&h->store);
     h->access.access.provider = &test_provider;
     const struct log_options quiet = {.level = LOG_LEVEL_ERROR, .lines_per_s = LOG_LINES_PER_S_DEFAULT};
     log_configure(&quiet);
     return h;
-}
-
-void harness_start(struct harness *h)
-{
-    if (h->broker != NULL) {
-        return;
-    }
-    h->access.access.allows_all = !h->has_rules;
-    const struct broker_env env = {
-        .wake = on_wake,
-        .wake_arg = h,
-        .store = &h->store.store,
-        .access = &h->access.access,
-        .now_ms = h->now_ms,
-        .wall_ms = h->wall_ms,
-    };
-    h->broker = broker_new(h->config, h->places, &env);
-    ck_assert_ptr_nonnull(h->broker);
-    harness_run(h);
-}
-
-void harness_restart(struct harness *h)
-{
-    for (struct tc *c = h->clients; c != NULL; c = c->next) {
-        tc_hang_up(c);
-    }
-    if (h->broker != NULL) {
-        harness_run(h);
-    }
-    while (h->clients != NULL) {
-        struct tc *next = h->clients->next;
-        tc_free(h->clients);
-        h->clients = next;
-    }
-    tg_rcu_barrier();
-    broker_free(h->broker);
-    h->broker = NULL;
-    tg_rcu_barrier();
-}
-
-void harness_free(struct harness *h)
-{
-    harness_restart(h);
-    store_free(&h->store.store);
-    config_free(h->config);
-    free(h);
-    tg_rcu_unregister_thread();
 }
 
 struct place *harness_place(struct harness *h, unsigned index)
@@ -305,6 +210,105 @@ static bool turn(struct harness *h)
         more |= h->woken[i];
     }
     return more;
+}
+
+struct recovery {
+    struct broker *broker;
+    struct broker_recovery recovery;
+    enum tg_err err;
+    _Atomic bool is_over;
+};
+
+static void *recover(void *arg)
+{
+    struct recovery *r = arg;
+    tg_rcu_register_thread();
+    r->err = broker_recover(r->broker, &r->recovery);
+    tg_rcu_unregister_thread();
+    atomic_store(&r->is_over, true);
+    return NULL;
+}
+
+/* On a thread of its own, as it waits for the places. */
+static void read_store(struct harness *h)
+{
+    struct recovery r = {.broker = h->broker};
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, recover, &r), 0);
+    while (!atomic_load(&r.is_over)) {
+        (void)turn(h);
+        sched_yield();
+    }
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(r.err, TG_OK);
+}
+
+void harness_start(struct harness *h)
+{
+    if (h->broker != NULL) {
+        return;
+    }
+    h->access.access.allows_all = !h->has_rules;
+    const struct broker_env env = {
+        .wake = on_wake,
+        .wake_arg = h,
+        .store = &h->store.store,
+        .access = &h->access.access,
+        .now_ms = h->now_ms,
+        .wall_ms = h->wall_ms,
+    };
+    h->broker = broker_new(h->config, h->places, &env);
+    ck_assert_ptr_nonnull(h->broker);
+    if (!ram_store_is_empty(&h->store)) {
+        read_store(h);
+    }
+    harness_run(h);
+}
+
+static void hang_up_all(struct harness *h)
+{
+    for (struct tc *c = h->clients; c != NULL; c = c->next) {
+        tc_hang_up(c);
+    }
+    if (h->broker != NULL) {
+        harness_run(h);
+    }
+    while (h->clients != NULL) {
+        struct tc *next = h->clients->next;
+        tc_free(h->clients);
+        h->clients = next;
+    }
+}
+
+void harness_stop(struct harness *h)
+{
+    hang_up_all(h);
+    tg_rcu_barrier();
+    broker_free(h->broker);
+    h->broker = NULL;
+    tg_rcu_barrier();
+    ram_store_reopen(&h->store);
+}
+
+void harness_crash(struct harness *h)
+{
+    ram_store_crash(&h->store);
+    harness_stop(h);
+}
+
+void harness_restart(struct harness *h)
+{
+    harness_stop(h);
+    ram_store_clear(&h->store);
+}
+
+void harness_free(struct harness *h)
+{
+    harness_stop(h);
+    store_free(&h->store.store);
+    config_free(h->config);
+    free(h);
+    tg_rcu_unregister_thread();
 }
 
 void harness_run(struct harness *h)

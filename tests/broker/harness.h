@@ -1,6 +1,6 @@
 /**
- * A whole broker in one thread, under a clock that the test turns, with an access provider and a store that do what the
- * test says. Clients are in test_client.h.
+ * A whole broker in one thread, under a clock that the test turns, with an access provider and a durable store
+ * (ram_store.h) that do what the test says. Clients are in test_client.h.
  *
  *      struct harness *h = harness_new(1);
  *      h->limits->qos_max = 1;                        until the first client comes
@@ -20,23 +20,12 @@
 
 #include "config/config.h"
 #include "gateway/access/access.h"
-#include "gateway/store/store.h"
+#include "tests/broker/ram_store.h"
 
 struct broker;
 struct tc;
 
 enum { HARNESS_PLACES = 8 };
-
-/** A store whose tickets are done at once, or, while held, when the test says so. */
-struct test_store {
-    struct store store;
-    struct store_operation *submitted; /* owned; all of them, in order; message is not kept */
-    size_t submitted_len;
-    size_t submitted_capacity;
-    uint64_t done;
-    bool is_held;
-    bool admits; /* false: credit is refused */
-};
 
 /**
  * An access provider. As it is made it lets everybody do everything. Authentication method "TEST" is known:
@@ -57,13 +46,13 @@ struct harness {
     struct config *config;        /* for the test to change before the broker starts */
     struct config_limits *limits; /* config's */
     bool has_rules;               /* to be set before the start: access is asked for each publish and subscription */
-    struct test_store store;
+    struct ram_store store;       /* what is submitted is durable at once, or when the test says so */
     struct test_access access;
     struct broker *broker; /* NULL until the first client comes */
     unsigned places;
     uint64_t now_ms;
     uint64_t wall_ms;
-    bool woken[HARNESS_PLACES];
+    _Atomic bool woken[HARNESS_PLACES];
     bool spreads;       /* client number n is put n places further than the test says */
     unsigned opened;    /* clients so far */
     bool closes_late;   /* transports say that they are gone after the turn, not from within close() */
@@ -76,10 +65,16 @@ struct harness *harness_new(unsigned places);
 /** End all connections and the broker, and free everything. */
 void harness_free(struct harness *h);
 
-/** End all connections and the broker; the configuration may be changed before the next client comes. */
+/** End all connections and the broker, and empty the store; the configuration may be changed before the next client comes. */
 void harness_restart(struct harness *h);
 
-/** Start the broker now, not with the first client. */
+/** End all connections and the broker, as on SIGTERM; what is in the store stays there, and the next broker begins with it. */
+void harness_stop(struct harness *h);
+
+/** The same by a crash: what was not durable is lost. */
+void harness_crash(struct harness *h);
+
+/** Start the broker now, not with the first client; it reads what is in the store. */
 void harness_start(struct harness *h);
 
 /** Begin to stop (place_drain) at every place, and run. */
@@ -97,11 +92,11 @@ void harness_advance(struct harness *h, uint64_t ms);
 /** Let MS milliseconds go by in one step, as when the machine was asleep, and run. */
 void harness_jump(struct harness *h, uint64_t ms);
 
-/** Complete the COUNT oldest tickets that are held (all: SIZE_MAX), and run. */
+/** Complete the COUNT oldest operations that are held (all: SIZE_MAX), see ram_store_complete(), and run. */
 void harness_complete_store(struct harness *h, size_t count);
 
-/** How many operations of KIND were submitted so far. */
-size_t harness_submitted(const struct harness *h, enum store_operation_kind kind);
+/** Answer the COUNT oldest reads of the store that are held, and run. */
+void harness_answer_reads(struct harness *h, size_t count);
 
 /** Answer the CONNECT or AUTH that waits in the access provider, and run. */
 void harness_answer_access(struct harness *h);

@@ -1,5 +1,5 @@
 # Unit tests of gateway/broker/.
-broker_test_libs = gateway/libbroker.a gateway/libbase.a protocol/libprotocol.a $(CHECK_LIBS) $(URCU_LIBS)
+broker_test_libs = gateway/libbroker.a gateway/libstore.a gateway/libbase.a protocol/libprotocol.a $(CHECK_LIBS) $(URCU_LIBS)
 
 check_PROGRAMS += tests/broker/test_outq
 tests_broker_test_outq_SOURCES = tests/broker/test_outq.c

@@ -859,9 +859,15 @@ struct tc *tc_connect_persistent_(struct harness *h, unsigned place, const char 
 void tc_subscribe_(struct tc *c, struct tc_subscription subscription)
 {
     uint16_t id = tc_send_subscribe(c, subscription);
-    char codes[8];
-    snprintf(codes, sizeof(codes), "%02x", subscription.qos);
-    tc_expect_suback_(c, PACKET_SUBACK, id, codes);
+    struct tc_packet *packet = oldest(c);
+    while (packet != NULL && (packet->taken || packet->type != PACKET_SUBACK || packet->suback.packet_id != id)) {
+        packet = packet->newer;
+    }
+    struct bytes granted = {&subscription.qos, 1};
+    if (packet == NULL || !bytes_equal(packet->suback.reason_codes, granted)) {
+        fail_expected(c, "SUBACK that grants what was asked for", packet != NULL ? packet : oldest(c));
+    }
+    packet->taken = true;
 }
 
 void tc_unsubscribe_(struct tc *c, const char *filter)

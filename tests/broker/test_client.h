@@ -239,7 +239,7 @@ struct tc *tc_connect_at_(struct harness *h, unsigned place, const char *id, enu
 struct tc *tc_connect_with_(struct harness *h, struct tc_options options);
 /** Connect without Clean Start, with a session that lasts for an hour (3.x: for ever). */
 struct tc *tc_connect_persistent_(struct harness *h, unsigned place, const char *id, enum mqtt_version version);
-/** Subscribe and be granted the QoS asked for. Retained messages may have come behind the SUBACK. */
+/** Subscribe and be granted the QoS asked for. Retained messages, which may have come before the SUBACK, are left for the test to look at. */
 void tc_subscribe_(struct tc *c, struct tc_subscription subscription);
 /** Unsubscribe from something that is subscribed to. */
 void tc_unsubscribe_(struct tc *c, const char *filter);

@@ -66,7 +66,7 @@ CONFORMANCE_TEST(publish_that_the_store_has_no_credit_for_is_refused_and_goes_no
 {
     struct tc *c = tc_connect(h, "c", MQTT_5_0);
     tc_subscribe(c, "a", 2);
-    h->store.admits = false;
+    h->store.admission = STORE_FULL;
     tc_send_publish(c, (struct tc_message){.topic = "a", .payload = "x", .qos = 1, .id = 1});
     tc_expect_ack(c, PACKET_PUBACK, 1, REASON_QUOTA_EXCEEDED);
     tc_send_publish(c, (struct tc_message){.topic = "a", .payload = "x", .qos = 2, .id = 2});
@@ -74,7 +74,7 @@ CONFORMANCE_TEST(publish_that_the_store_has_no_credit_for_is_refused_and_goes_no
     tc_expect_nothing(c);
     tc_publish(c, "a", "needs no store", 0);
     tc_receive(c, "a", "needs no store", 0);
-    h->store.admits = true;
+    h->store.admission = STORE_ADMITTED;
     tc_publish_with(c, .topic = "a", .payload = "y", .qos = 2, .id = 2);
     tc_receive(c, "a", "y", 2);
 }
@@ -84,7 +84,7 @@ CONFORMANCE_TEST(publish_of_3_1_1_without_credit_is_not_acknowledged)
     struct tc *w = tc_connect(h, "w", MQTT_5_0);
     tc_subscribe(w, "a", 1);
     struct tc *c = tc_connect(h, "c", MQTT_3_1_1);
-    h->store.admits = false;
+    h->store.admission = STORE_FULL;
     tc_send_publish(c, (struct tc_message){.topic = "a", .payload = "x", .qos = 1});
     tc_expect_closed(c); /* 3.1.1 has no word for it */
     tc_expect_nothing(w);

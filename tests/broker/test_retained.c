@@ -41,12 +41,25 @@ static struct message *make(struct bytes topic, size_t payload_len, uint64_t exp
     return message;
 }
 
+/* Nothing outlives the process here. */
+static enum tg_err store(struct retained *retained, struct message *message)
+{
+    struct store_record *old = NULL;
+    enum tg_err err = retained_store(retained, message, NULL, &old);
+    return old == NULL ? err : TG_ERR_INVALID;
+}
+
+static size_t sweep(struct retained *retained, uint64_t now_ms)
+{
+    return retained_sweep(retained, now_ms, NULL);
+}
+
 /* Store a value of LEN bytes (0: delete). */
 static enum tg_err put_until(struct retained *retained, const char *topic, size_t len, uint64_t expires_ms)
 {
     struct message *message = make(text(topic), len, expires_ms);
     message->version = UINT64_MAX; /* left over */
-    enum tg_err err = retained_store(retained, message);
+    enum tg_err err = store(retained, message);
     ck_assert((message->version != 0) == (err == TG_OK));
     message_unref(message);
     return err;
@@ -212,7 +225,7 @@ START_TEST(the_sweep_drops_every_expired_value_and_no_other)
     size_t gone = 0;
     size_t most = 0;
     for (unsigned call = 0; call < 2 * VALUES / 100; call++) {
-        size_t now_gone = retained_sweep(retained, VALUES / 2);
+        size_t now_gone = sweep(retained, VALUES / 2);
         most = now_gone > most ? now_gone : most;
         gone += now_gone;
     }
@@ -239,7 +252,7 @@ START_TEST(the_sweep_goes_on_while_the_value_it_stopped_at_is_deleted)
     size_t gone = 0;
     for (unsigned i = 0; i < VALUES; i++) {
         if (i % 50 == 0) {
-            gone += retained_sweep(retained, 15);
+            gone += sweep(retained, 15);
         }
         if (i % 2 == 1) {
             sprintf(topic, "%u", i);
@@ -247,12 +260,12 @@ START_TEST(the_sweep_goes_on_while_the_value_it_stopped_at_is_deleted)
         }
     }
     for (unsigned i = 0; i < 20; i++) {
-        gone += retained_sweep(retained, 15);
+        gone += sweep(retained, 15);
     }
     ck_assert_uint_eq(gone, VALUES / 2);
     ck_assert_uint_eq(retained_count(retained), 0);
     ck_assert_uint_eq(retained_bytes(retained), 0);
-    ck_assert_uint_eq(retained_sweep(retained, UINT64_MAX - 1), 0);
+    ck_assert_uint_eq(sweep(retained, UINT64_MAX - 1), 0);
     retained_free(retained);
 }
 END_TEST
@@ -262,11 +275,11 @@ START_TEST(a_replaced_value_no_longer_expires)
     struct retained *retained = unbounded();
     ck_assert_int_eq(put_until(retained, "a", 1, 10), TG_OK);
     ck_assert_int_eq(put(retained, "a", 1), TG_OK);
-    ck_assert_uint_eq(retained_sweep(retained, 20), 0);
+    ck_assert_uint_eq(sweep(retained, 20), 0);
     ck_assert(has(retained, "a", 20));
     ck_assert_int_eq(put_until(retained, "a", 1, 30), TG_OK);
-    ck_assert_uint_eq(retained_sweep(retained, 29), 0);
-    ck_assert_uint_eq(retained_sweep(retained, 30), 1);
+    ck_assert_uint_eq(sweep(retained, 29), 0);
+    ck_assert_uint_eq(sweep(retained, 30), 1);
     ck_assert_uint_eq(retained_count(retained), 0);
     retained_free(retained);
 }
@@ -505,7 +518,7 @@ static void model_change(struct retained *retained, uint64_t now_ms)
     struct message *message = make(text(topic->name), len, expires_ms);
     message->publisher = (uint64_t)(topic - model);
     uint64_t before = retained_stamp(retained);
-    ck_assert_int_eq(retained_store(retained, message), TG_OK);
+    ck_assert_int_eq(store(retained, message), TG_OK);
     ck_assert_uint_eq(message->version, before + 1);
     topic->version = len > 0 ? message->version : 0;
     topic->expires_ms = expires_ms;
@@ -585,7 +598,7 @@ START_TEST(a_walk_delivers_each_value_that_stays_once_and_none_above_its_stamp)
             }
             if (random_below(4) == 0) {
                 now_ms += random_below(10);
-                retained_sweep(retained, now_ms);
+                sweep(retained, now_ms);
                 model_note(now_ms, false);
             }
         }
@@ -606,7 +619,7 @@ START_TEST(a_walk_delivers_each_value_that_stays_once_and_none_above_its_stamp)
     size_t bytes = 0;
     struct retained *alone = unbounded();
     for (unsigned i = 0; i < 100; i++) {
-        retained_sweep(retained, now_ms);
+        sweep(retained, now_ms);
     }
     for (size_t i = 0; i < MODEL_TOPICS; i++) {
         bool is_there = model_is_there(&model[i], now_ms);
@@ -680,17 +693,17 @@ static struct run run_with_failure(struct retained *retained, struct message *fi
                                    struct message *clear, struct retained_cursor *cursor, struct message **out)
 {
     struct run run = {0};
-    run.store_first = retained_store(retained, first);
+    run.store_first = store(retained, first);
     run.bytes_after_first = retained_bytes(retained);
-    run.store_second = retained_store(retained, second);
+    run.store_second = store(retained, second);
     run.count = retained_count(retained);
     run.init = retained_cursor_init(cursor, text("+/#"), NO_STAMP);
     if (run.init == TG_OK) {
         run.walked = retained_cursor_next(retained, cursor, 0, out, 1);
         run.walked += retained_cursor_next(retained, cursor, 0, out + run.walked, 3);
     }
-    run.clear = retained_store(retained, clear);
-    retained_sweep(retained, 100);
+    run.clear = store(retained, clear);
+    sweep(retained, 100);
     return run;
 }
 
@@ -764,7 +777,7 @@ static void *write_values(void *arg)
         unsigned which = (state >> 8) % TOPICS_EACH;
         sprintf(topic, "w%u/%u", writer->number, which);
         struct message *message = make(text(topic), (state >> 20) % 4, MESSAGE_NEVER_EXPIRES);
-        ck_assert_int_eq(retained_store(writer->shared->retained, message), TG_OK);
+        ck_assert_int_eq(store(writer->shared->retained, message), TG_OK);
         ck_assert_uint_gt(message->version, writer->last_version[which]);
         ck_assert_uint_ge(retained_stamp(writer->shared->retained), message->version);
         writer->last_version[which] = message->payload_len > 0 ? message->version : 0;
@@ -803,7 +816,7 @@ static void *read_values(void *arg)
         struct message *message = retained_get(shared->retained, text("w0/1"), 0);
         ck_assert(message == NULL || message->payload_len > 0);
         message_unref(message);
-        retained_sweep(shared->retained, 0);
+        sweep(shared->retained, 0);
         ck_assert_uint_le(retained_count(shared->retained), WRITERS * TOPICS_EACH);
     }
     return NULL;
@@ -888,7 +901,7 @@ static void *publish_each_round(void *arg)
             wait_for(&meeting->stamp_plus_one);
         }
         loiter(i % 20 * 40);
-        ck_assert_int_eq(retained_store(meetings->retained, message), TG_OK);
+        ck_assert_int_eq(store(meetings->retained, message), TG_OK);
         atomic_store_explicit(&meeting->version, message->version, memory_order_relaxed);
         uint64_t stamp_plus_one = wait_for(&meeting->stamp_plus_one);
         meeting->came_live = message->version >= stamp_plus_one && meeting->subscribed;
@@ -960,7 +973,7 @@ static void *fill_one_topic_each(void *arg)
     for (unsigned i = 0; i < 2000; i++) {
         sprintf(topic, "%u/%u", writer->number, i % 500);
         struct message *message = make(text(topic), i % 7 == 0 ? 0 : 10, MESSAGE_NEVER_EXPIRES);
-        enum tg_err err = retained_store(writer->shared->retained, message);
+        enum tg_err err = store(writer->shared->retained, message);
         ck_assert(err == TG_OK || err == TG_ERR_LIMIT);
         ck_assert_uint_le(retained_count(writer->shared->retained), 100);
         message_unref(message);

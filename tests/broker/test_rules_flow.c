@@ -73,7 +73,7 @@ START_TEST(waits_with_qos2_from_a_persistent_session_for_its_own_entry)
     h->store.is_held = true;
     uint16_t id = tc_send_publish(c, (struct tc_message){.topic = "nobody", .payload = "m", .qos = 2});
     tc_expect_nothing(c);
-    ck_assert_uint_eq(harness_submitted(h, STORE_QOS2_RECEIVED), 1);
+    ck_assert_uint_eq(h->store.submitted.puts[STORE_RECEIVED], 1);
     harness_complete_store(h, SIZE_MAX);
     tc_expect_pubrec(c, id);
     harness_free(h);
@@ -250,7 +250,7 @@ START_TEST(goes_on_behind_what_is_never_sent)
     tc_expect_nothing(c);
     ck_assert_uint_eq(HARNESS_STAT(h, dropped_expired), 1);
     ck_assert_uint_eq(HARNESS_STAT(h, dropped_too_large), 1);
-    ck_assert_uint_eq(harness_submitted(h, STORE_FINISHED), 3);
+    ck_assert_uint_eq(h->store.submitted.finishes, 3);
     free(large);
     harness_free(h);
 }
@@ -448,7 +448,7 @@ START_TEST(drops_the_oldest_of_a_full_queue)
         tc_publish(f.publisher, "t", numbers[i], 1);
     }
     ck_assert_uint_eq(HARNESS_STAT(f.h, dropped_queue_full), 2);
-    ck_assert_uint_eq(harness_submitted(f.h, STORE_FINISHED), 2); /* the store need not keep them */
+    ck_assert_uint_eq(f.h->store.submitted.finishes, 2); /* the store need not keep them */
     expect_queued(&f, numbers + 2, 3);
 }
 END_TEST

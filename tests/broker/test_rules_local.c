@@ -5,10 +5,10 @@
 
 #include "gateway/broker/broker.h"
 #include "gateway/broker/local.h"
-#include "gateway/store/message.h"
 #include "gateway/broker/place.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/broker/stats.h"
+#include "gateway/store/message.h"
 #include "protocol/reason.h"
 #include "tests/broker/rules.h"
 #include "tests/check_main.h"
@@ -598,6 +598,7 @@ START_TEST(lets_a_confirmation_wait_for_the_store)
         ck_assert(published.matched);
         place_await(place, &waits[i].wait, published.ticket);
     }
+    harness_run(h);
     place_await_cancel(place, &waits[1].wait);
     place_await_cancel(place, &waits[1].wait); /* waits no more */
     ck_assert_uint_eq(waits[0].done, 0);
@@ -609,7 +610,7 @@ START_TEST(lets_a_confirmation_wait_for_the_store)
     ck_assert_uint_eq(waits[2].done, 1);
     place_await_cancel(place, &waits[2].wait); /* a no-op */
     struct waiting at_once = {.wait.done = on_done};
-    place_await(place, &at_once.wait, (struct store_ticket){0, 0});
+    place_await(place, &at_once.wait, STORE_TICKET_DONE);
     ck_assert_uint_eq(at_once.done, 1);
     for (int i = 0; i < 3; i++) {
         tc_receive(c, "t", numbers[i], 1);
@@ -624,10 +625,10 @@ START_TEST(refuses_what_the_store_or_a_busy_place_has_no_room_for)
     h->limits->mailbox_bytes = 4096;
     struct tc *c = tc_connect_at(h, 1, "c", MQTT_5_0);
     tc_subscribe(c, "t", 1);
-    h->store.admits = false;
+    h->store.admission = STORE_FULL;
     ck_assert_uint_eq(publish(h, (struct place_publication){.topic = bytes_from_string("t"), .qos = 1}).reason_code,
                       REASON_QUOTA_EXCEEDED);
-    h->store.admits = true;
+    h->store.admission = STORE_ADMITTED;
     char *payload = long_text(10000);
     struct place_published published;
     unsigned accepted = 0;

@@ -15,7 +15,7 @@
 #include "tests/check_main.h"
 #include "tests/malloc_fail.h"
 
-enum { FAILURES_MAX = 2000, STORE_OPERATIONS = 1024, PACKET_MAX = 8192, OUTPUT_MAX = 1 << 16 };
+enum { FAILURES_MAX = 2000, PACKET_MAX = 8192, OUTPUT_MAX = 1 << 16 };
 
 /* A connection whose transport allocates nothing: it counts what it is given. */
 struct wire {
@@ -186,9 +186,6 @@ static struct scene *scene_new(void)
     ck_assert_ptr_nonnull(s);
     s->h = harness_new(2);
     s->h->limits->queue_qos0 = true;
-    s->h->store.submitted_capacity = STORE_OPERATIONS; /* so that it need not grow in a scenario */
-    s->h->store.submitted = calloc(STORE_OPERATIONS, sizeof(s->h->store.submitted[0]));
-    ck_assert_ptr_nonnull(s->h->store.submitted);
     s->keeper = tc_connect_at(s->h, 1, "keeper", MQTT_5_0);
     return s;
 }

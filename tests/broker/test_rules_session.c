@@ -169,12 +169,12 @@ START_TEST(tells_the_store_when_a_session_is_not_to_last_any_more)
 {
     struct harness *h = harness_new(1);
     struct tc *c = tc_connect_persistent(h, "c", MQTT_5_0);
-    ck_assert_uint_eq(harness_submitted(h, STORE_SESSION), 1);
+    ck_assert_uint_eq(h->store.submitted.puts[STORE_SESSIONS], 1);
     tc_send_spec(c, "e0 { 00 { session_expiry:0 } }");
-    ck_assert_uint_eq(harness_submitted(h, STORE_SESSION_END), 1);
+    ck_assert_uint_eq(h->store.submitted.session_ends, 1);
     (void)tc_connect_persistent(h, "d", MQTT_5_0);
     (void)tc_connect_with(h, .id = "d", .resume = true); /* for as long as the connection */
-    ck_assert_uint_eq(harness_submitted(h, STORE_SESSION_END), 2);
+    ck_assert_uint_eq(h->store.submitted.session_ends, 2);
     harness_free(h);
 }
 END_TEST

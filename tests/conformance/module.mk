@@ -1,6 +1,6 @@
 # What the specification demands, proven through a whole broker in one thread (tests/broker/harness.h).
 broker_harness = tests/broker/harness.c tests/broker/harness.h tests/broker/spec.c tests/broker/spec.h \
-	tests/broker/test_client.c tests/broker/test_client.h
+	tests/broker/test_client.c tests/broker/test_client.h tests/broker/ram_store.c tests/broker/ram_store.h
 conformance_main = tests/conformance/main.c tests/conformance/conformance.h $(broker_harness)
 conformance_311_main = tests/conformance/v311.h $(conformance_main)
 

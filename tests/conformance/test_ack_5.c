@@ -39,7 +39,7 @@ static void check_publish_codes(struct harness *h, enum packet_type type, uint8_
             tc_expect_pubcomp(p, id);
         }
     }
-    h->store.admits = false;
+    h->store.admission = STORE_FULL;
     uint16_t id = tc_send_publish(p, (struct tc_message){.topic = "nobody", .payload = "x", .qos = qos});
     tc_expect_ack(p, type, id, REASON_QUOTA_EXCEEDED);
     tc_expect_alive(p);

@@ -337,10 +337,10 @@ CONFORMANCE_TEST(mqtt311_4_8_0_2_message_that_cannot_be_taken_now_closes_the_con
     tc_subscribe(w, "a", 2);
     for (uint8_t qos = 1; qos <= 2; qos++) {
         struct tc *c = v311_connect(h, "c");
-        h->store.admits = false;
+        h->store.admission = STORE_FULL;
         tc_send_publish(c, (struct tc_message){.topic = "a", .payload = "x", .qos = qos});
         tc_expect_closed(c); /* not acknowledged: it comes again */
-        h->store.admits = true;
+        h->store.admission = STORE_ADMITTED;
         tc_expect_nothing(w);
     }
     struct tc *c = v311_connect(h, "c");
