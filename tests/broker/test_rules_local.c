@@ -661,7 +661,9 @@ START_TEST(finds_the_retained_value_until_it_expires)
                                                   .has_expiry = true,
                                                   .expiry_s = 10,
                                                   .retain = true};
-    ck_assert_uint_eq(publish(h, publication).reason_code, 0);
+    struct place_published published = publish(h, publication);
+    ck_assert_uint_eq(published.reason_code, 0);
+    store_ticket_release(&published.ticket);
     struct message *message = place_retained(harness_place(h, 0), publication.topic);
     ck_assert_ptr_nonnull(message);
     message_unref(message);

@@ -65,7 +65,6 @@ static void check_config(const struct config *c)
     size_t open;
 
     REQUIRE(c->listeners_len >= 1 && c->listeners_len <= CONFIG_LISTENERS_MAX);
-    REQUIRE(c->store.memory);
     REQUIRE(!rules_anonymous_is_missing(c, &open));
     for (size_t i = 0; i < c->listeners_len; i++)
         check_listener(&c->listeners[i]);
