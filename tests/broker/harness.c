@@ -193,6 +193,9 @@ static bool turn(struct harness *h)
 {
     bool more = false;
     for (unsigned i = 0; i < h->places; i++) {
+        if (h->asleep[i]) {
+            continue;
+        }
         struct place *place = harness_place(h, i);
         for (struct tc *c = h->clients; c != NULL; c = c->next) {
             more |= c->place == i && tc_turn(c);
@@ -207,7 +210,7 @@ static bool turn(struct harness *h)
         tg_rcu_quiescent();
     }
     for (unsigned i = 0; i < h->places; i++) {
-        more |= h->woken[i];
+        more |= h->woken[i] && !h->asleep[i];
     }
     return more;
 }
@@ -267,6 +270,7 @@ void harness_start(struct harness *h)
 
 static void hang_up_all(struct harness *h)
 {
+    memset(h->asleep, 0, sizeof(h->asleep));
     for (struct tc *c = h->clients; c != NULL; c = c->next) {
         tc_hang_up(c);
     }

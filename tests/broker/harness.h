@@ -52,6 +52,7 @@ struct harness {
     unsigned places;
     uint64_t now_ms;
     uint64_t wall_ms;
+    bool asleep[HARNESS_PLACES]; /* these places have no turns until they are not any more */
     _Atomic bool woken[HARNESS_PLACES];
     bool spreads;       /* client number n is put n places further than the test says */
     unsigned opened;    /* clients so far */

@@ -59,7 +59,7 @@ tests_broker_test_rules_memory_LDFLAGS = $(malloc_fail_ldflags)
 tests_broker_test_rules_memory_LDADD = $(rules_libs)
 
 check_PROGRAMS += tests/broker/test_threads
-tests_broker_test_threads_SOURCES = tests/broker/test_threads.c
+tests_broker_test_threads_SOURCES = tests/broker/test_threads.c tests/broker/ram_store.c tests/broker/ram_store.h
 tests_broker_test_threads_LDADD = $(rules_libs)
 
 check_PROGRAMS += tests/broker/test_rules_flow
@@ -73,6 +73,10 @@ tests_broker_test_rules_local_LDADD = $(rules_libs)
 check_PROGRAMS += tests/broker/test_rules_access
 tests_broker_test_rules_access_SOURCES = tests/broker/test_rules_access.c $(rules_sources)
 tests_broker_test_rules_access_LDADD = $(rules_libs)
+
+check_PROGRAMS += tests/broker/test_kept
+tests_broker_test_kept_SOURCES = tests/broker/test_kept.c $(rules_sources)
+tests_broker_test_kept_LDADD = $(rules_libs)
 
 check_PROGRAMS += tests/broker/test_rules_session
 tests_broker_test_rules_session_SOURCES = tests/broker/test_rules_session.c $(rules_sources)

@@ -34,6 +34,7 @@ struct ram_message {
     uint32_t live;
     bool was_retained; /* when it was put */
     bool is_retained;  /* and still is */
+    bool is_damaged;   /* reads find nothing */
     bool is_deferred;  /* a tombstone that is finished: goes with the next sweep */
 };
 
@@ -497,6 +498,7 @@ static void ram_submit(struct store *store, struct store_operation *list)
         discard(list);
     } else {
         append(ram, list);
+        pthread_cond_signal(&ram->changed);
     }
     pthread_mutex_unlock(&ram->mutex);
     if (!is_lost && !atomic_load(&ram->is_held)) {
@@ -534,8 +536,9 @@ static void answer(struct ram_store *ram, struct store_fetch *fetch)
         const struct ram_message *m = item->record->state == RECORD_PUT || item->record->state == RECORD_DELETED
                                           ? message_at(ram, item->record->id)
                                           : NULL;
-        item->message = m != NULL ? message_ref(m->message) : NULL;
-        ram->done.fetched += m != NULL;
+        bool is_there = m != NULL && !m->is_damaged;
+        item->message = is_there ? message_ref(m->message) : NULL;
+        ram->done.fetched += is_there;
     }
 }
 
@@ -567,10 +570,34 @@ static void ram_fetch(struct store *store, struct store_fetch *fetch)
     *ram->reads_end = fetch;
     ram->reads_end = &fetch->next;
     ram->submitted.reads += fetch->count;
+    pthread_cond_signal(&ram->changed);
     pthread_mutex_unlock(&ram->mutex);
     if (!atomic_load(&ram->holds_reads)) {
         ram_store_answer_reads(ram, SIZE_MAX);
     }
+}
+
+void ram_store_run(struct ram_store *ram)
+{
+    bool is_ending = false;
+    while (!is_ending) {
+        pthread_mutex_lock(&ram->mutex);
+        while (ram->first == NULL && ram->reads == NULL && !ram->is_ending) {
+            pthread_cond_wait(&ram->changed, &ram->mutex);
+        }
+        is_ending = ram->is_ending;
+        pthread_mutex_unlock(&ram->mutex);
+        ram_store_complete(ram, SIZE_MAX);
+        ram_store_answer_reads(ram, SIZE_MAX);
+    }
+}
+
+void ram_store_end(struct ram_store *ram)
+{
+    pthread_mutex_lock(&ram->mutex);
+    ram->is_ending = true;
+    pthread_cond_signal(&ram->changed);
+    pthread_mutex_unlock(&ram->mutex);
 }
 
 /* --- the rest of an engine ------------------------------------------------------------------------------------------------------ */
@@ -750,7 +777,7 @@ void ram_store_init(struct ram_store *ram)
     ram->store.engine = &ram_engine;
     ram->store.is_durable = true;
     atomic_init(&ram->store.next_session, 1);
-    TG_ASSERT(pthread_mutex_init(&ram->mutex, NULL) == 0);
+    TG_ASSERT(pthread_mutex_init(&ram->mutex, NULL) == 0 && pthread_cond_init(&ram->changed, NULL) == 0);
     ram->end = &ram->first;
     ram->reads_end = &ram->reads;
 }
@@ -798,6 +825,7 @@ void ram_store_fini(struct ram_store *ram)
         free(ram->tables[t].entries);
     }
     free(ram->messages);
+    pthread_cond_destroy(&ram->changed);
     pthread_mutex_destroy(&ram->mutex);
 }
 
@@ -860,12 +888,12 @@ bool ram_store_entry(struct ram_store *ram, enum store_table table, size_t at, s
 }
 
 /* Messages of TOPIC (data NULL: of any); *NEWEST: the last put of them. */
-static size_t count_messages(struct ram_store *ram, struct bytes topic, const struct ram_message **newest)
+static size_t count_messages(struct ram_store *ram, struct bytes topic, struct ram_message **newest)
 {
     size_t count = 0;
     pthread_mutex_lock(&ram->mutex);
     for (uint64_t id = 1; id <= ram->last_id; id++) {
-        const struct ram_message *m = ram->messages[id];
+        struct ram_message *m = ram->messages[id];
         if (m != NULL && (topic.data == NULL || bytes_equal(message_topic(m->message), topic))) {
             count++;
             *newest = m;
@@ -877,19 +905,19 @@ static size_t count_messages(struct ram_store *ram, struct bytes topic, const st
 
 size_t ram_store_messages(struct ram_store *ram)
 {
-    const struct ram_message *newest = NULL;
+    struct ram_message *newest = NULL;
     return count_messages(ram, (struct bytes){NULL, 0}, &newest);
 }
 
 size_t ram_store_messages_of(struct ram_store *ram, const char *topic)
 {
-    const struct ram_message *newest = NULL;
+    struct ram_message *newest = NULL;
     return count_messages(ram, bytes_from_string(topic), &newest);
 }
 
 bool ram_store_message(struct ram_store *ram, const char *topic, struct store_found *out)
 {
-    const struct ram_message *newest = NULL;
+    struct ram_message *newest = NULL;
     if (count_messages(ram, bytes_from_string(topic), &newest) == 0) {
         return false;
     }
@@ -899,6 +927,13 @@ bool ram_store_message(struct ram_store *ram, const char *topic, struct store_fo
 
 size_t ram_store_live(struct ram_store *ram, const char *topic)
 {
-    const struct ram_message *newest = NULL;
+    struct ram_message *newest = NULL;
     return count_messages(ram, bytes_from_string(topic), &newest) > 0 ? newest->live : 0;
+}
+
+void ram_store_damage(struct ram_store *ram, const char *topic)
+{
+    struct ram_message *newest = NULL;
+    TG_ASSERT(count_messages(ram, bytes_from_string(topic), &newest) > 0);
+    newest->is_damaged = true;
 }

@@ -45,7 +45,9 @@ struct ram_store {
     _Atomic bool deletes_late; /* messages that nobody needs stay on disk until ram_store_sweep(), and in a crash */
     _Atomic int admission;     /* enum store_admission: the answer to whoever asks */
 
-    pthread_mutex_t mutex; /* guards what follows */
+    pthread_mutex_t mutex;  /* guards what follows */
+    pthread_cond_t changed; /* something was submitted or asked for, or is_ending */
+    bool is_ending;
     struct ram_counts submitted;
     struct store_figures done;
     struct store_operation *first; /* submitted and not durable, oldest first */
@@ -74,6 +76,10 @@ void ram_store_complete(struct ram_store *ram, size_t count);
 /** Answer the COUNT oldest reads that are held. */
 void ram_store_answer_reads(struct ram_store *ram, size_t count);
 
+/** Be an engine's thread: complete and answer whatever comes, as soon as it does, until ram_store_end(). Only while all is held. */
+void ram_store_run(struct ram_store *ram);
+void ram_store_end(struct ram_store *ram);
+
 /** The lazy deletes that are due take place; so do those of tombstones. */
 void ram_store_sweep(struct ram_store *ram);
 
@@ -82,6 +88,9 @@ void ram_store_crash(struct ram_store *ram);
 
 /** Another broker begins: after a crash things get to the disk again, and numbers begin anew. */
 void ram_store_reopen(struct ram_store *ram);
+
+/** The newest message of TOPIC cannot be read any more. */
+void ram_store_damage(struct ram_store *ram, const char *topic);
 
 /** Forget everything that is on disk, and all counts. No broker uses it. */
 void ram_store_clear(struct ram_store *ram);

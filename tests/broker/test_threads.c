@@ -25,6 +25,8 @@
 #include "protocol/packet.h"
 #include "protocol/publish.h"
 #include "protocol/subscribe.h"
+#include "tests/broker/ram_store.h"
+#include "tests/broker/ram_store.h"
 #include "tests/check_main.h"
 
 enum {
@@ -766,21 +768,37 @@ static void tear_down(void)
     }
 }
 
+static void *run_store(void *arg)
+{
+    ram_store_run(arg);
+    return NULL;
+}
+
+/* With the store in memory, and with a durable one that has its own thread. */
 START_TEST(loses_doubles_and_reorders_nothing_between_threads)
 {
+    bool is_durable = _i > 0;
     set_up();
     tg_rcu_register_thread();
     struct config *config = must(config_default());
     config->sys_interval_s = 0;
     config->limits.queued_messages = 100000;
     config->limits.mailbox_bytes = 2048; /* so that publishers are paused now and then */
-    struct store *store = must(store_memory_new());
+    static struct ram_store ram;
+    pthread_t engine;
+    ram_store_init(&ram);
+    ram.is_held = true;
+    ram.holds_reads = true;
+    struct store *store = is_durable ? &ram.store : must(store_memory_new());
     struct access *access = must(access_open_new(true));
     const struct log_options quiet = {.level = LOG_LEVEL_ERROR, .lines_per_s = LOG_LINES_PER_S_DEFAULT};
     log_configure(&quiet);
     uint64_t now = now_ms();
     const struct broker_env env = {.wake = wake, .store = store, .access = access, .now_ms = now, .wall_ms = now};
     world.broker = must(broker_new(config, PLACES, &env));
+    if (is_durable) {
+        ck_assert_int_eq(pthread_create(&engine, NULL, run_store, &ram), 0);
+    }
     for (unsigned p = 0; p < PLACES; p++) {
         ck_assert_int_eq(pthread_create(&world.runners[p].thread, NULL, run, &world.runners[p]), 0);
     }
@@ -788,13 +806,21 @@ START_TEST(loses_doubles_and_reorders_nothing_between_threads)
     for (unsigned p = 0; p < PLACES; p++) {
         pthread_join(world.runners[p].thread, NULL);
     }
+    if (is_durable) {
+        ram_store_end(&ram);
+        pthread_join(engine, NULL);
+    }
     tg_rcu_online();
     ck_assert_msg(!atomic_load(&world.has_failed), "%s", world.failure);
     for (unsigned r = 0; r < ROAMERS; r++) {
         ck_assert_uint_gt(world.roaming[r].takeovers, 5);
     }
     broker_free(world.broker);
-    store_free(store);
+    if (!is_durable) {
+        store_free(store);
+    }
+    ck_assert(!is_durable || ram.done.operations > 1000);
+    ram_store_fini(&ram);
     access_free(access);
     config_free(config);
     tg_rcu_unregister_thread();
@@ -806,7 +832,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("threads");
     TCase *tc = tcase_create("threads");
-    tcase_add_test(tc, loses_doubles_and_reorders_nothing_between_threads);
+    tcase_add_loop_test(tc, loses_doubles_and_reorders_nothing_between_threads, 0, 2);
     tcase_set_timeout(tc, DEADLINE_S + 10);
     suite_add_tcase(s, tc);
     return s;
