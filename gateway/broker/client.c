@@ -21,6 +21,7 @@
 #include "gateway/broker/will.h"
 #include "protocol/connect.h"
 #include "protocol/disconnect.h"
+#include "protocol/greeting.h"
 #include "protocol/reason.h"
 
 #define PARTIAL_BYTES_MIN  512u
@@ -253,6 +254,8 @@ static const char *end_text(enum client_end why)
         return "peer takes no output";
     case CLIENT_END_IO_ERROR:
         return "input/output error";
+    case CLIENT_END_NO_PROXY_HEADER:
+        return "no valid PROXY header came, which the listener's proxy_protocol asks for";
     case CLIENT_END_PEER:
     case CLIENT_END_CLOSED:
         break;
@@ -434,6 +437,11 @@ static size_t packet_begin(struct client *client, const uint8_t *buf, size_t len
 {
     struct fault fault;
     enum mqtt_version version = client->version != 0 ? client->version : MQTT_5_0;
+    const char *greeting = client->state == CLIENT_NEW ? greeting_recognize(buf, len) : NULL;
+    if (greeting != NULL) {
+        client_end_quietly(client, false, REASON_PROTOCOL_ERROR, greeting);
+        return 0;
+    }
     int header_len = packet_header_decode(buf, len, version, header, &fault);
     if (header_len < 0) {
         client_close(client, fault.reason_code, fault.why);

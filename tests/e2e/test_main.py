@@ -5,6 +5,7 @@ import os
 import pwd
 import resource
 import select
+import shutil
 import signal
 import socket
 import stat
@@ -263,6 +264,50 @@ class Main(unittest.TestCase):
                 pass
             client.close()
         self.assertEqual(process.stop(), 0)
+        ends = [json.loads(line) for line in process.lines if "connection closed" in line and "PROXY header" in line]
+        self.assertEqual([line["event"] for line in ends], ["connection closed before it was accepted"])
+
+    # ---- mistakes of others
+
+    def test_says_what_came_in_place_of_mqtt_and_what_to_set_up(self):
+        process = self.launch()
+        port = process.ports()
+        for first, word in ((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"), (b"GET / HTTP/1.1\r\n\r\n", "HTTP"),
+                            (b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 1883\r\n", "proxy_protocol"),
+                            (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c" + bytes(12), "proxy_protocol")):
+            with wire.open_socket(("127.0.0.1", port)) as peer:
+                peer.sendall(first)
+                self.assertEqual(peer.recv(1), b"")
+            self.assertIn(word, process.event("connection closed before it was accepted")["reason"])
+        self.client(port, "MQTT is still spoken").ping()
+        self.assertEqual(process.stop(), 0)
+
+    def test_a_folder_of_pages_that_goes_away_is_told_once(self):
+        folder = tempfile.mkdtemp(prefix="tidegate-pages-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        pages = os.path.join(folder, "pages")
+        os.mkdir(pages)
+
+        def page(name):
+            with open(os.path.join(pages, name), "w") as file:
+                file.write(name)
+
+        page("index.html")
+        web = {"protocol": "http", "bind": "127.0.0.1:0"}
+        process = self.launch({"listeners": [LISTENER, web], "http": {"directory": pages}, "sys_interval_s": 1})
+        client = self.client(process.ports(2)[0], "watch")
+        os.rename(pages, pages + ".away")
+        process.event("cannot serve files")
+        client.subscribe(("$SYS/broker/uptime", 0))
+        for _ in range(4):  # one retained, then one a second: the folder is looked at as often
+            client.read(wire.PUBLISH)
+        os.rename(pages + ".away", pages)
+        page("new.html")
+        process.event("serving files", files=2)
+        os.rename(pages, pages + ".away")
+        process.event("cannot serve files")
+        self.assertEqual(process.stop(), 0)
+        self.assertEqual(sum('"cannot serve files"' in line for line in process.lines), 2)
 
     # ---- reload
 
