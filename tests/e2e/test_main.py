@@ -349,10 +349,19 @@ class Main(unittest.TestCase):
         port = process.ports()
         process.write({**process.config, "access": {"anonymous": False}})
         process.process.send_signal(signal.SIGHUP)
+        process.event("nobody can connect")
         process.event("configuration reloaded")
         late = wire.Wire(("127.0.0.1", port), 5)
         self.addCleanup(late.close)
         self.assertEqual(late.connect("late").reason, 0x87)
+        self.assertEqual(process.stop(), 0)
+
+    def test_says_that_nobody_can_connect_when_anonymous_is_off(self):
+        process = self.launch({"access": {"anonymous": False}})
+        process.event("nobody can connect", path="access.anonymous")
+        process.event("ready")
+        check = subprocess.run([PROGRAM, "--check", "--config", process.path], capture_output=True, text=True, check=True)
+        self.assertIn("warning: access.anonymous: ", check.stderr)
         self.assertEqual(process.stop(), 0)
 
     # ---- stop
