@@ -13,6 +13,7 @@
 #include "protocol/topic.h"
 
 #define CODES_STACK_BYTES 256u
+#define FILTERS_FACTOR    8u /* this times limits.subscriptions_per_packet filters may be looked at in one go */
 
 static struct store_ticket submit(struct client *client)
 {
@@ -22,6 +23,17 @@ static struct store_ticket submit(struct client *client)
     }
     struct store_operation operation = {.kind = STORE_SUBSCRIPTIONS, .session = session->hash};
     return store_submit(client->place->broker->store, &operation);
+}
+
+/* All of a packet is handled in one turn, which is that of others, too. @return false if it names too many filters; the client was closed then */
+static bool check_count(struct client *client, size_t count)
+{
+    size_t max = client->place->settings->limits.subscriptions_per_packet;
+    if (max == 0 || count <= max * FILTERS_FACTOR) {
+        return true;
+    }
+    client_close(client, REASON_QUOTA_EXCEEDED, "too many topic filters in one packet");
+    return false;
 }
 
 /* @return false if the packet as a whole is a protocol error; the client was closed then */
@@ -57,7 +69,7 @@ void handle_subscribe(struct client *client, struct bytes body)
         client_close(client, fault.reason_code, fault.why);
         return;
     }
-    if (!check_entries(client, &packet)) {
+    if (!check_count(client, packet.entry_count) || !check_entries(client, &packet)) {
         return;
     }
     uint8_t small[CODES_STACK_BYTES];
@@ -73,8 +85,14 @@ void handle_subscribe(struct client *client, struct bytes body)
     size_t count = 0;
     struct bytes cursor = packet.entries;
     struct subscribe_entry entry;
+    uint32_t max = client->place->settings->limits.subscriptions_per_packet;
     while (subscribe_next(&cursor, client->version, &entry)) {
-        codes[count++] = subscribe_one(client, &entry, id, &why);
+        if (max > 0 && count >= max) {
+            codes[count++] = REASON_QUOTA_EXCEEDED;
+            why = "too many subscriptions in one packet";
+        } else {
+            codes[count++] = subscribe_one(client, &entry, id, &why);
+        }
     }
     reply_suback(client, submit(client), PACKET_SUBACK, packet.packet_id, (struct bytes){codes, count}, why);
     if (codes != small) {
@@ -108,7 +126,7 @@ void handle_unsubscribe(struct client *client, struct bytes body)
         client_close(client, fault.reason_code, fault.why);
         return;
     }
-    if (!check_filters(client, &packet)) {
+    if (!check_count(client, packet.entry_count) || !check_filters(client, &packet)) {
         return;
     }
     uint8_t small[CODES_STACK_BYTES];
