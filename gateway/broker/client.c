@@ -34,6 +34,17 @@
 static void on_connect_deadline(struct timer *timer);
 static void on_keep_alive(struct timer *timer);
 
+/* Put CLIENT at the head of its place's list. */
+static void link_client(struct client *client)
+{
+    client->prev = NULL;
+    client->next = client->place->clients;
+    if (client->next != NULL) {
+        client->next->prev = client;
+    }
+    client->place->clients = client;
+}
+
 struct client *client_new(struct place *place, const struct client_transport *ops, void *transport)
 {
     struct client *client = calloc(1, sizeof(*client));
@@ -44,11 +55,7 @@ struct client *client_new(struct place *place, const struct client_transport *op
     client->ops = ops;
     client->transport = transport;
     client->heard_ms = (uint32_t)place->now_ms;
-    client->next = place->clients;
-    if (client->next != NULL) {
-        client->next->prev = client;
-    }
-    place->clients = client;
+    link_client(client);
     STATS_ADD(&place->stats, connections_opened, 1);
     timer_init(&client->timer, on_connect_deadline);
     timer_wheel_set(place->wheel, &client->timer, place->now_ms + place->settings->limits.connect_timeout_ms);
@@ -106,10 +113,57 @@ void client_written(struct client *client, size_t sent, bool blocked)
 
 /* --- pausing ---------------------------------------------------------------------------------------------------------- */
 
+static void unlink_client(struct client *client)
+{
+    if (client->prev != NULL) {
+        client->prev->next = client->next;
+    } else {
+        client->place->clients = client->next;
+    }
+    if (client->next != NULL) {
+        client->next->prev = client->prev;
+    }
+}
+
+static bool waits_for_place(const struct client *client)
+{
+    return (client->paused & CLIENT_PAUSE_BY_PLACE) != 0;
+}
+
+/* CLIENT begins, or ceases, to wait for its place. */
+static void note_waiting(struct client *client)
+{
+    struct place *place = client->place;
+    if (!waits_for_place(client)) {
+        place->waiting--;
+        return;
+    }
+    place->waiting++;
+    unlink_client(client);
+    link_client(client);
+}
+
+void client_unpause_all(struct place *place, enum client_pause reason)
+{
+    size_t left = place->waiting;
+    for (struct client *client = place->clients; left > 0; client = client->next) {
+        if (waits_for_place(client)) {
+            left--;
+            if ((client->paused & reason) != 0) {
+                client_set_paused(client, reason, false);
+            }
+        }
+    }
+}
+
 void client_set_paused(struct client *client, enum client_pause reason, bool paused)
 {
     uint8_t before = client->paused;
+    bool waited = waits_for_place(client);
     client->paused = (uint8_t)(paused ? before | reason : before & ~(unsigned)reason);
+    if (waits_for_place(client) != waited) {
+        note_waiting(client);
+    }
     if ((before != 0) == (client->paused != 0) || client->close_asked) {
         return;
     }
@@ -283,14 +337,8 @@ void client_gone(struct client *client, enum client_end why)
     client->close_asked = true; /* the transport is not to be called any more */
     client_end_quietly(client, true, REASON_UNSPECIFIED_ERROR, end_text(why));
     unlink_dirty(client);
-    if (client->prev != NULL) {
-        client->prev->next = client->next;
-    } else {
-        place->clients = client->next;
-    }
-    if (client->next != NULL) {
-        client->next->prev = client->prev;
-    }
+    place->waiting -= waits_for_place(client);
+    unlink_client(client);
     if (client->partial != NULL) {
         STATS_ADD(&place->stats, input_bytes, -(uint64_t)client->partial_capacity);
         free(client->partial);

@@ -26,16 +26,6 @@
 
 /* --- timers ------------------------------------------------------------------------------------------------------------- */
 
-/* Read again from those who were paused for REASON. */
-static void unpause(struct place *place, enum client_pause reason)
-{
-    for (struct client *client = place->clients; client != NULL; client = client->next) {
-        if ((client->paused & reason) != 0) {
-            client_set_paused(client, reason, false);
-        }
-    }
-}
-
 static void on_memory_timer(struct timer *timer)
 {
     struct place *place = TG_CONTAINER_OF(timer, struct place, memory_timer);
@@ -44,7 +34,7 @@ static void on_memory_timer(struct timer *timer)
         return;
     }
     place->memory_short = false;
-    unpause(place, CLIENT_PAUSE_MEMORY);
+    client_unpause_all(place, CLIENT_PAUSE_MEMORY);
 }
 
 static void on_full_timer(struct timer *timer)
@@ -133,7 +123,7 @@ static void take_drained(struct place *place)
         return;
     }
     place->congested &= ~atomic_exchange(&place->drained, 0);
-    unpause(place, CLIENT_PAUSE_CONGESTED); /* who publishes to one that is still full is paused again */
+    client_unpause_all(place, CLIENT_PAUSE_CONGESTED); /* who publishes to one that is still full is paused again */
 }
 
 bool place_receive_mail(struct place *place)
