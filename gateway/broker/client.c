@@ -45,6 +45,15 @@ static void link_client(struct client *client)
     client->place->clients = client;
 }
 
+static void log_opened(const struct client *client)
+{
+    char peer[PEER_TEXT_BYTES];
+    if (log_is_on(LOG_LEVEL_DEBUG)) {
+        client->ops->describe(client->transport, peer, sizeof(peer));
+        log_debug("connection opened", LOG_STR("peer", peer), LOG_STR("transport", client->ops->name));
+    }
+}
+
 struct client *client_new(struct place *place, const struct client_transport *ops, void *transport)
 {
     struct client *client = calloc(1, sizeof(*client));
@@ -57,6 +66,7 @@ struct client *client_new(struct place *place, const struct client_transport *op
     client->heard_ms = (uint32_t)place->now_ms;
     link_client(client);
     STATS_ADD(&place->stats, connections_opened, 1);
+    log_opened(client);
     timer_init(&client->timer, on_connect_deadline);
     timer_wheel_set(place->wheel, &client->timer, place->now_ms + place->settings->limits.connect_timeout_ms);
     if (place->draining) {

@@ -4,6 +4,7 @@
  * reason code. */
 #include <stdlib.h>
 
+#include "gateway/base/log.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/session.h"
@@ -14,6 +15,27 @@
 
 #define CODES_STACK_BYTES 256u
 #define FILTERS_FACTOR    8u /* this times limits.subscriptions_per_packet filters may be looked at in one go */
+
+static void log_subscribed(const struct client *client, const struct subscribe_entry *entry, uint8_t code,
+                           const char *why)
+{
+    struct bytes id = client_id(client);
+    if (code < 0x80) {
+        log_debug("subscribed", LOG_BYTES("client_id", id.data, id.len),
+                  LOG_BYTES("filter", entry->filter.data, entry->filter.len), LOG_UNUM("qos", code));
+    } else {
+        log_debug("subscription refused", LOG_BYTES("client_id", id.data, id.len),
+                  LOG_BYTES("filter", entry->filter.data, entry->filter.len), LOG_CODE("reason_code", code),
+                  LOG_STR("reason", why));
+    }
+}
+
+static void log_unsubscribed(const struct client *client, struct bytes filter, bool existed)
+{
+    struct bytes id = client_id(client);
+    log_debug("unsubscribed", LOG_BYTES("client_id", id.data, id.len), LOG_BYTES("filter", filter.data, filter.len),
+              LOG_BOOL("existed", existed));
+}
 
 static struct store_ticket submit(struct client *client)
 {
@@ -93,6 +115,7 @@ void handle_subscribe(struct client *client, struct bytes body)
         } else {
             codes[count++] = subscribe_one(client, &entry, id, &why);
         }
+        log_subscribed(client, &entry, codes[count - 1], why);
     }
     reply_suback(client, submit(client), PACKET_SUBACK, packet.packet_id, (struct bytes){codes, count}, why);
     if (codes != small) {
@@ -149,6 +172,7 @@ void handle_unsubscribe(struct client *client, struct bytes body)
         } else {
             codes[count++] = REASON_NO_SUBSCRIPTION_EXISTED;
         }
+        log_unsubscribed(client, filter, subscription != NULL);
     }
     reply_suback(client, submit(client), PACKET_UNSUBACK, packet.packet_id, (struct bytes){codes, count}, NULL);
     if (codes != small) {

@@ -1,6 +1,7 @@
 #include "gateway/broker/place_publish.h"
 
 #include "gateway/access/access.h"
+#include "gateway/base/log.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/message.h"
 #include "gateway/broker/publication.h"
@@ -77,6 +78,13 @@ static bool is_congested(struct place *place, struct bytes topic)
     return place->congested != 0 && (route_cache_find(place->cache, topic)->interest & place->congested) != 0;
 }
 
+/* Who publishes here is told so; a client of MQTT may be told nothing, and is logged as a warning. */
+static void log_refused(const struct place_publication *p, const struct place_published *result)
+{
+    log_debug("publish refused", LOG_BYTES("topic", p->topic.data, p->topic.len),
+              LOG_CODE("reason_code", result->reason_code), LOG_STR("reason", result->why));
+}
+
 struct place_published place_publish(struct place *place, const struct place_publication *p)
 {
     struct place_published result = {0};
@@ -89,6 +97,7 @@ struct place_published place_publish(struct place *place, const struct place_pub
         result.why = "receivers are busy";
     }
     if (result.reason_code != REASON_SUCCESS) {
+        log_refused(p, &result);
         return result;
     }
     STATS_ADD(&place->stats, publish_received[p->qos], 1);
@@ -104,6 +113,7 @@ struct place_published place_publish(struct place *place, const struct place_pub
     result.reason_code = route_publish(place, &publication, &result.matched);
     if (result.reason_code != REASON_SUCCESS) {
         result.why = "no room for the message";
+        log_refused(p, &result);
     } else {
         result.ticket = publish_submit(place, &publication);
     }

@@ -1,5 +1,6 @@
 """The program itself: what it says at start, reload, stop, and to the service manager; PROXY headers; giving up root."""
 
+import http.client
 import json
 import os
 import pwd
@@ -266,6 +267,42 @@ class Main(unittest.TestCase):
         self.assertEqual(process.stop(), 0)
         ends = [json.loads(line) for line in process.lines if "connection closed" in line and "PROXY header" in line]
         self.assertEqual([line["event"] for line in ends], ["connection closed before it was accepted"])
+
+    # ---- what is told of clients
+
+    def do_this_and_that(self, level):
+        web = {"protocol": "http", "bind": "127.0.0.1:0"}
+        process = self.launch({"listeners": [LISTENER, web], "log": {"format": "json", "level": level}})
+        port, web_port = process.ports(2)
+        client = self.client(port, "c")
+        client.subscribe(("a/+", 1))
+        self.assertEqual(client.subscribe("$tidegate/#"), [0x87])
+        client.unsubscribe("a/+")
+        client.publish("a/b", b"secret payload", 1)
+        connection = http.client.HTTPConnection("127.0.0.1", web_port, timeout=harness.DEADLINE)
+        self.addCleanup(connection.close)
+        connection.request("POST", "/topics/$SYS/x?contentType=secret/type", b"secret payload")
+        self.assertEqual(connection.getresponse().status, 403)
+        self.assertEqual(process.stop(), 0)
+        self.assertNotIn("secret", "\n".join(process.lines))
+        return [json.loads(line) for line in process.lines]
+
+    def test_debug_tells_what_clients_do_but_no_payload(self):
+        events = {event["event"]: event for event in self.do_this_and_that("debug")}
+        for name, fields in (("connection opened", {"transport": "tcp"}), ("client connected", {"client_id": "c"}),
+                             ("subscribed", {"client_id": "c", "filter": "a/+", "qos": 1}),
+                             ("subscription refused", {"client_id": "c", "filter": "$tidegate/#", "reason_code": "0x87"}),
+                             ("unsubscribed", {"client_id": "c", "filter": "a/+", "existed": True}),
+                             ("publish refused", {"topic": "$SYS/x", "reason_code": "0x87"}),
+                             ("request answered", {"method": "POST", "path": "/topics/$SYS/x", "status": 403}),
+                             ("client disconnected", {"client_id": "c"})):
+            with self.subTest(event=name):
+                self.assertEqual({key: events[name].get(key) for key in fields}, fields)
+
+    def test_info_does_not(self):
+        names = {event["event"] for event in self.do_this_and_that("info")}
+        self.assertIn("client connected", names)
+        self.assertFalse(names & {"connection opened", "subscribed", "subscription refused", "unsubscribed", "request answered"})
 
     # ---- mistakes of others
 
