@@ -87,6 +87,7 @@ struct config_limits {
     uint32_t user_properties_max;       /* per packet; default 256 */
     uint32_t filter_levels;             /* of a topic or filter, 1..65535; default 128 */
     uint32_t subscriptions_per_session; /* 0: no limit; default 10000 */
+    uint32_t subscriptions_per_packet;  /* 0: no limit; default 2000 */
 
     /* What is kept for clients. */
     uint32_t queued_messages; /* per session, beside the window; default 1000 */

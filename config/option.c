@@ -106,6 +106,11 @@ const struct option option_table[] = {
      .help = "levels of a topic or filter"},
     {"limits.subscriptions_per_session", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.subscriptions_per_session),
      RANGE(1, UINT32_MAX), DEFAULT(10000), .zero = "no limit", .help = "subscriptions of one session"},
+    {"limits.subscriptions_per_packet", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.subscriptions_per_packet),
+     RANGE(1, UINT32_MAX), DEFAULT(2000), .zero = "no limit",
+     .help =
+         "subscriptions in one SUBSCRIBE, which take a microsecond or two each, one after the other; those beyond are "
+         "refused, and whoever names more than eight times as many filters in one packet is disconnected"},
     {"limits.queued_messages", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.queued_messages), RANGE(1, 100000000),
      DEFAULT(1000), .help = "messages that wait for one session, beside those under way"},
     {"limits.queued_bytes", OPTION_NUMBER, OPTION_NOW, OF_CONFIG(limits.queued_bytes), RANGE(KIB, BYTES_MAX),

@@ -247,6 +247,21 @@ static bool has_http(const struct config *config)
     return false;
 }
 
+/* A closed door is no error, but hardly what is wanted. */
+static bool nobody_may_connect(const struct config *config)
+{
+    return !config->access.anonymous;
+}
+
+static const char nobody_text[] = "false, and this version has no other way to let clients in: all are refused";
+
+static void warn_if_nobody_may_connect(const struct config *config)
+{
+    if (nobody_may_connect(config)) {
+        log_warning("nobody can connect", LOG_STR("path", "access.anonymous"), LOG_STR("reason", nobody_text));
+    }
+}
+
 static bool start(struct gateway *gateway)
 {
     const struct config *config = gateway->config;
@@ -302,6 +317,7 @@ static bool start(struct gateway *gateway)
     if (gateway->store->is_durable && !recovery_start(&gateway->recovery, gateway->broker, monotonic_ms())) {
         return fail_to_start("no memory for the thread that reads the store");
     }
+    warn_if_nobody_may_connect(config);
     return true;
 }
 
@@ -390,6 +406,7 @@ static void apply(struct gateway *gateway, struct config *next)
     log_changes(&changes.now, "applied");
     log_changes(&changes.connections, "applied to connections to come");
     log_changes(&changes.restart, "needs a restart");
+    warn_if_nobody_may_connect(merged);
     log_info("configuration reloaded", LOG_UNUM("applied", changes.now.len + changes.connections.len),
              LOG_UNUM("needing_restart", changes.restart.len));
     config_changes_fini(&changes);
@@ -532,6 +549,9 @@ int main(int argc, char **argv)
     }
     if (options.check) {
         printf("%s: valid\n", options.config_path != NULL ? options.config_path : "default configuration");
+        if (nobody_may_connect(gateway.config)) {
+            fprintf(stderr, "warning: access.anonymous: %s\n", nobody_text);
+        }
         config_free(gateway.config);
         return EXIT_SUCCESS;
     }

@@ -9,6 +9,8 @@ protocol_libprotocol_a_SOURCES = \
 	protocol/connect.h \
 	protocol/disconnect.c \
 	protocol/disconnect.h \
+	protocol/greeting.c \
+	protocol/greeting.h \
 	protocol/packet.c \
 	protocol/packet.h \
 	protocol/property.c \

@@ -91,7 +91,8 @@ struct http_route {
     size_t body_bytes_max; /* a larger body is answered with 413; 0: http.body_bytes of the configuration */
     bool
         any_origin; /* answered to pages of every origin, and to any Host: nothing secret, nothing that acts (health) */
-    bool when_starting; /* served also while the store is being read: touches nothing that comes from there */
+    bool when_starting;  /* served also while the store is being read: touches nothing that comes from there */
+    bool is_for_clients; /* what a client of the broker does: only for who may be one */
     bool
         query_is_closed; /* a query parameter that is not among params is a slip of the pen: 400. Else it is passed over */
 };

@@ -345,10 +345,23 @@ static void stop_deadline(struct http_request *request)
     timer_wheel_stop(request->connection->owner->timers, &request->deadline);
 }
 
+/* Without its query, which may hold what is nobody's business. */
+static void log_answer(const struct http_request *request, unsigned status)
+{
+    char peer[160];
+    if (log_is_on(LOG_LEVEL_DEBUG)) {
+        web_connection_describe(request->connection, peer, sizeof peer);
+        log_debug("request answered", LOG_STR("peer", peer),
+                  LOG_STR("method", http_method_name((enum http_method)request->method)),
+                  LOG_BYTES("path", request->path, request->path_len), LOG_UNUM("status", status));
+    }
+}
+
 static void begin_answer(struct http_request *request, unsigned status)
 {
     TG_ASSERT(request->phase <= HTTP_HELD);
     stop_deadline(request);
+    log_answer(request, status);
     request_stats_count(request->connection->owner->requests, request->route, status,
                         request_stats_now_ns() - request->complete_ns);
     if (request->connection->owner->is_draining) {

@@ -434,6 +434,10 @@ static void handle(struct http_request *request)
         answer_options(request);
         return;
     }
+    if (request->route->is_for_clients && !web_settings(connection->owner)->config->access.anonymous) {
+        http_problem(request, 403, "anonymous access is off, and there is no other in this version");
+        return;
+    }
     if (!check_query(request)) {
         return;
     }

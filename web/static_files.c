@@ -205,9 +205,9 @@ static uint64_t add_to_fingerprint(uint64_t fingerprint, const FTSENT *entry)
 uint64_t static_files_fingerprint(const char *path)
 {
     uint64_t fingerprint = 0;
-    FTS *fts = open_folder(path);
+    FTS *fts = access(path, R_OK | X_OK) == 0 ? open_folder(path) : NULL;
     if (fts == NULL) {
-        return 0;
+        return STATIC_FILES_UNREADABLE;
     }
     for (FTSENT *entry; (entry = next_file(fts)) != NULL;) {
         fingerprint = add_to_fingerprint(fingerprint, entry);

@@ -28,7 +28,8 @@ struct static_files *static_files_load(const char *path);
 /** Free FILES; what is being sent of them lives on until that is done. NULL is a no-op. Any thread. */
 void static_files_free(struct static_files *files);
 
-/** A number that changes when the folder at PATH, names, sizes or times of its files do. Main thread. */
+/** A number that changes when the folder at PATH, names, sizes or times of its files do; the first if it is not there or not to be read. Main thread. */
+#define STATIC_FILES_UNREADABLE UINT64_MAX
 uint64_t static_files_fingerprint(const char *path);
 
 /** The fingerprint of what FILES was read from. */

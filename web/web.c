@@ -56,6 +56,7 @@ struct web {
     size_t descriptors;
     uint8_t secret[HTTP_SECRET_BYTES]; /* immutable */
     uint64_t fingerprint;              /* of http.directory at the last look; owner: main thread */
+    bool cannot_refresh;               /* what was there then cannot be served; owner: main thread */
     unsigned count;                    /* of workers that are initialised */
     struct web_worker *worker;         /* array */
 };
@@ -167,8 +168,11 @@ void web_refresh(struct web *web)
         return;
     }
     uint64_t now = static_files_fingerprint(settings->config->http.directory);
-    if (now == web->fingerprint && now != static_files_fingerprint_of(settings->files)) {
+    if (now != web->fingerprint) {
+        web->cannot_refresh = false;
+    } else if (now != static_files_fingerprint_of(settings->files) && !web->cannot_refresh) {
         struct web_settings *fresh = settings_new(settings->config);
+        web->cannot_refresh = fresh == NULL; /* why has been logged, and stays so until something changes */
         if (fresh != NULL) {
             settings_replace(web, fresh);
         }

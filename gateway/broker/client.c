@@ -21,6 +21,7 @@
 #include "gateway/store/message.h"
 #include "protocol/connect.h"
 #include "protocol/disconnect.h"
+#include "protocol/greeting.h"
 #include "protocol/reason.h"
 
 #define PARTIAL_BYTES_MIN  512u
@@ -33,6 +34,26 @@
 static void on_connect_deadline(struct timer *timer);
 static void on_keep_alive(struct timer *timer);
 
+/* Put CLIENT at the head of its place's list. */
+static void link_client(struct client *client)
+{
+    client->prev = NULL;
+    client->next = client->place->clients;
+    if (client->next != NULL) {
+        client->next->prev = client;
+    }
+    client->place->clients = client;
+}
+
+static void log_opened(const struct client *client)
+{
+    char peer[PEER_TEXT_BYTES];
+    if (log_is_on(LOG_LEVEL_DEBUG)) {
+        client->ops->describe(client->transport, peer, sizeof(peer));
+        log_debug("connection opened", LOG_STR("peer", peer), LOG_STR("transport", client->ops->name));
+    }
+}
+
 struct client *client_new(struct place *place, const struct client_transport *ops, void *transport)
 {
     struct client *client = calloc(1, sizeof(*client));
@@ -43,12 +64,9 @@ struct client *client_new(struct place *place, const struct client_transport *op
     client->ops = ops;
     client->transport = transport;
     client->heard_ms = (uint32_t)place->now_ms;
-    client->next = place->clients;
-    if (client->next != NULL) {
-        client->next->prev = client;
-    }
-    place->clients = client;
+    link_client(client);
     STATS_ADD(&place->stats, connections_opened, 1);
+    log_opened(client);
     timer_init(&client->timer, on_connect_deadline);
     timer_wheel_set(place->wheel, &client->timer, place->now_ms + place->settings->limits.connect_timeout_ms);
     if (place->draining) {
@@ -105,10 +123,57 @@ void client_written(struct client *client, size_t sent, bool blocked)
 
 /* --- pausing ---------------------------------------------------------------------------------------------------------- */
 
+static void unlink_client(struct client *client)
+{
+    if (client->prev != NULL) {
+        client->prev->next = client->next;
+    } else {
+        client->place->clients = client->next;
+    }
+    if (client->next != NULL) {
+        client->next->prev = client->prev;
+    }
+}
+
+static bool waits_for_place(const struct client *client)
+{
+    return (client->paused & CLIENT_PAUSE_BY_PLACE) != 0;
+}
+
+/* CLIENT begins, or ceases, to wait for its place. */
+static void note_waiting(struct client *client)
+{
+    struct place *place = client->place;
+    if (!waits_for_place(client)) {
+        place->waiting--;
+        return;
+    }
+    place->waiting++;
+    unlink_client(client);
+    link_client(client);
+}
+
+void client_unpause_all(struct place *place, enum client_pause reason)
+{
+    size_t left = place->waiting;
+    for (struct client *client = place->clients; left > 0; client = client->next) {
+        if (waits_for_place(client)) {
+            left--;
+            if ((client->paused & reason) != 0) {
+                client_set_paused(client, reason, false);
+            }
+        }
+    }
+}
+
 void client_set_paused(struct client *client, enum client_pause reason, bool paused)
 {
     uint8_t before = client->paused;
+    bool waited = waits_for_place(client);
     client->paused = (uint8_t)(paused ? before | reason : before & ~(unsigned)reason);
+    if (waits_for_place(client) != waited) {
+        note_waiting(client);
+    }
     if ((before != 0) == (client->paused != 0) || client->close_asked) {
         return;
     }
@@ -253,6 +318,8 @@ static const char *end_text(enum client_end why)
         return "peer takes no output";
     case CLIENT_END_IO_ERROR:
         return "input/output error";
+    case CLIENT_END_NO_PROXY_HEADER:
+        return "no valid PROXY header came, which the listener's proxy_protocol asks for";
     case CLIENT_END_PEER:
     case CLIENT_END_CLOSED:
         break;
@@ -280,14 +347,8 @@ void client_gone(struct client *client, enum client_end why)
     client->close_asked = true; /* the transport is not to be called any more */
     client_end_quietly(client, true, REASON_UNSPECIFIED_ERROR, end_text(why));
     unlink_dirty(client);
-    if (client->prev != NULL) {
-        client->prev->next = client->next;
-    } else {
-        place->clients = client->next;
-    }
-    if (client->next != NULL) {
-        client->next->prev = client->prev;
-    }
+    place->waiting -= waits_for_place(client);
+    unlink_client(client);
     if (client->partial != NULL) {
         STATS_ADD(&place->stats, input_bytes, -(uint64_t)client->partial_capacity);
         free(client->partial);
@@ -434,6 +495,11 @@ static size_t packet_begin(struct client *client, const uint8_t *buf, size_t len
 {
     struct fault fault;
     enum mqtt_version version = client->version != 0 ? client->version : MQTT_5_0;
+    const char *greeting = client->state == CLIENT_NEW ? greeting_recognize(buf, len) : NULL;
+    if (greeting != NULL) {
+        client_end_quietly(client, false, REASON_PROTOCOL_ERROR, greeting);
+        return 0;
+    }
     int header_len = packet_header_decode(buf, len, version, header, &fault);
     if (header_len < 0) {
         client_close(client, fault.reason_code, fault.why);

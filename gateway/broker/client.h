@@ -41,6 +41,7 @@ enum client_end {
     CLIENT_END_CLOSED,      /* the core asked for it through close() */
     CLIENT_END_WRITE_STALL, /* output did not move for limits.write_stall_timeout_ms */
     CLIENT_END_IO_ERROR,
+    CLIENT_END_NO_PROXY_HEADER,
 };
 
 /**

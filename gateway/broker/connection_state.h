@@ -119,8 +119,17 @@ void client_end_quietly(struct client *client, bool with_will, uint8_t reason_co
 /** Memory ran out while something was sent to CLIENT: end the connection at the end of the turn, when nobody iterates over receivers. */
 void client_doom(struct client *client);
 
-/** Set or clear one reason not to read from CLIENT. */
+/** What the place lifts for all its clients at once. */
+#define CLIENT_PAUSE_BY_PLACE ((unsigned)CLIENT_PAUSE_CONGESTED | (unsigned)CLIENT_PAUSE_MEMORY)
+
+/**
+ * Set or clear one reason not to read from CLIENT. Those that begin to wait for the place (CLIENT_PAUSE_BY_PLACE) move to the head of its list of
+ * clients, where client_unpause_all() need not look for them among all that do not.
+ */
 void client_set_paused(struct client *client, enum client_pause reason, bool paused);
+
+/** Read again from all clients of PLACE that are paused for REASON, one of CLIENT_PAUSE_BY_PLACE. */
+void client_unpause_all(struct place *place, enum client_pause reason);
 
 /** CONNACK has been sent: the client counts as connected, its keep alive starts. */
 void client_connected(struct client *client);

@@ -62,7 +62,7 @@ struct place { /* owner: its thread, but for mailbox and stats */
     struct gather *gather;             /* scratch of deliver.c */
     struct link_table groups;          /* shared groups with members here, by number */
     struct client *dirty;              /* has output to be flushed; linked by dirty_next */
-    struct client *clients;            /* all connections; linked by next and prev */
+    struct client *clients;            /* all connections; linked by next and prev; see client_set_paused() */
     struct client *parked;             /* clients with parked acknowledgements; linked by parked_next */
     TAILQ_HEAD(, retained_walk) walks; /* those that can go on now, next first */
     struct place_wait *waits;          /* oldest first */
@@ -84,6 +84,7 @@ struct place { /* owner: its thread, but for mailbox and stats */
     struct timer sys_timer;      /* place 0: next $SYS update */
     struct timer sweep_timer;    /* place 0: next look for expired retained values */
     struct session **full;       /* whose queue is full, policy `refuse`; owned, heap */
+    size_t waiting;              /* clients that are paused until this place lets them go on: CLIENT_PAUSE_BY_PLACE */
     uint32_t full_count;
     uint32_t full_capacity;
     struct timer full_timer;   /* set while there may be one */

@@ -4,6 +4,7 @@
  * reason code. */
 #include <stdlib.h>
 
+#include "gateway/base/log.h"
 #include "gateway/broker/connection_state.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/kept.h"
@@ -14,6 +15,28 @@
 #include "protocol/topic.h"
 
 #define CODES_STACK_BYTES 256u
+#define FILTERS_FACTOR    8u /* this times limits.subscriptions_per_packet filters may be looked at in one go */
+
+static void log_subscribed(const struct client *client, const struct subscribe_entry *entry, uint8_t code,
+                           const char *why)
+{
+    struct bytes id = client_id(client);
+    if (code < 0x80) {
+        log_debug("subscribed", LOG_BYTES("client_id", id.data, id.len),
+                  LOG_BYTES("filter", entry->filter.data, entry->filter.len), LOG_UNUM("qos", code));
+    } else {
+        log_debug("subscription refused", LOG_BYTES("client_id", id.data, id.len),
+                  LOG_BYTES("filter", entry->filter.data, entry->filter.len), LOG_CODE("reason_code", code),
+                  LOG_STR("reason", why));
+    }
+}
+
+static void log_unsubscribed(const struct client *client, struct bytes filter, bool existed)
+{
+    struct bytes id = client_id(client);
+    log_debug("unsubscribed", LOG_BYTES("client_id", id.data, id.len), LOG_BYTES("filter", filter.data, filter.len),
+              LOG_BOOL("existed", existed));
+}
 
 /* Answer once WRITES (taken, may be NULL) are on disk. */
 static void answer(struct client *client, struct store_write *writes, enum packet_type type, uint16_t packet_id,
@@ -25,6 +48,17 @@ static void answer(struct client *client, struct store_write *writes, enum packe
         return;
     }
     reply_suback(client, ticket, type, packet_id, codes, why);
+}
+
+/* All of a packet is handled in one turn, which is that of others, too. @return false if it names too many filters; the client was closed then */
+static bool check_count(struct client *client, size_t count)
+{
+    size_t max = client->place->settings->limits.subscriptions_per_packet;
+    if (max == 0 || count <= max * FILTERS_FACTOR) {
+        return true;
+    }
+    client_close(client, REASON_QUOTA_EXCEEDED, "too many topic filters in one packet");
+    return false;
 }
 
 /* @return false if the packet as a whole is a protocol error; the client was closed then */
@@ -60,7 +94,7 @@ void handle_subscribe(struct client *client, struct bytes body)
         client_close(client, fault.reason_code, fault.why);
         return;
     }
-    if (!check_entries(client, &packet)) {
+    if (!check_count(client, packet.entry_count) || !check_entries(client, &packet)) {
         return;
     }
     uint8_t small[CODES_STACK_BYTES];
@@ -77,8 +111,15 @@ void handle_subscribe(struct client *client, struct bytes body)
     struct store_write *writes = NULL;
     struct bytes cursor = packet.entries;
     struct subscribe_entry entry;
+    uint32_t max = client->place->settings->limits.subscriptions_per_packet;
     while (subscribe_next(&cursor, client->version, &entry)) {
-        codes[count++] = subscribe_one(client, &entry, id, &writes, &why);
+        if (max > 0 && count >= max) {
+            codes[count++] = REASON_QUOTA_EXCEEDED;
+            why = "too many subscriptions in one packet";
+        } else {
+            codes[count++] = subscribe_one(client, &entry, id, &writes, &why);
+        }
+        log_subscribed(client, &entry, codes[count - 1], why);
     }
     answer(client, writes, PACKET_SUBACK, packet.packet_id, (struct bytes){codes, count}, why);
     if (codes != small) {
@@ -112,7 +153,7 @@ void handle_unsubscribe(struct client *client, struct bytes body)
         client_close(client, fault.reason_code, fault.why);
         return;
     }
-    if (!check_filters(client, &packet)) {
+    if (!check_count(client, packet.entry_count) || !check_filters(client, &packet)) {
         return;
     }
     uint8_t small[CODES_STACK_BYTES];
@@ -138,6 +179,7 @@ void handle_unsubscribe(struct client *client, struct bytes body)
         } else {
             codes[count++] = REASON_NO_SUBSCRIPTION_EXISTED;
         }
+        log_unsubscribed(client, filter, subscription != NULL);
     }
     answer(client, writes, PACKET_UNSUBACK, packet.packet_id, (struct bytes){codes, count}, NULL);
     if (codes != small) {

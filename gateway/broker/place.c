@@ -27,16 +27,6 @@
 
 /* --- timers ------------------------------------------------------------------------------------------------------------- */
 
-/* Read again from those who were paused for REASON. */
-static void unpause(struct place *place, enum client_pause reason)
-{
-    for (struct client *client = place->clients; client != NULL; client = client->next) {
-        if ((client->paused & reason) != 0) {
-            client_set_paused(client, reason, false);
-        }
-    }
-}
-
 static void on_memory_timer(struct timer *timer)
 {
     struct place *place = TG_CONTAINER_OF(timer, struct place, memory_timer);
@@ -45,7 +35,7 @@ static void on_memory_timer(struct timer *timer)
         return;
     }
     place->memory_short = false;
-    unpause(place, CLIENT_PAUSE_MEMORY);
+    client_unpause_all(place, CLIENT_PAUSE_MEMORY);
 }
 
 static void on_position_timer(struct timer *timer)
@@ -153,7 +143,7 @@ static void take_drained(struct place *place)
         return;
     }
     place->congested &= ~atomic_exchange(&place->drained, 0);
-    unpause(place, CLIENT_PAUSE_CONGESTED); /* who publishes to one that is still full is paused again */
+    client_unpause_all(place, CLIENT_PAUSE_CONGESTED); /* who publishes to one that is still full is paused again */
 }
 
 bool place_receive_mail(struct place *place)

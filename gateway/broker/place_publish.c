@@ -1,6 +1,7 @@
 #include "gateway/broker/place_publish.h"
 
 #include "gateway/access/access.h"
+#include "gateway/base/log.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/publication.h"
 #include "gateway/broker/retained.h"
@@ -76,6 +77,13 @@ static bool is_congested(struct place *place, struct bytes topic)
     return place->congested != 0 && (route_cache_find(place->cache, topic)->interest & place->congested) != 0;
 }
 
+/* Who publishes here is told so; a client of MQTT may be told nothing, and is logged as a warning. */
+static void log_refused(const struct place_publication *p, const struct place_published *result)
+{
+    log_debug("publish refused", LOG_BYTES("topic", p->topic.data, p->topic.len),
+              LOG_CODE("reason_code", result->reason_code), LOG_STR("reason", result->why));
+}
+
 static struct place_published publish(struct place *place, const struct place_publication *p,
                                       struct store_write **writes)
 {
@@ -93,6 +101,7 @@ static struct place_published publish(struct place *place, const struct place_pu
         result.why = "the store is busy";
     }
     if (result.reason_code != REASON_SUCCESS) {
+        log_refused(p, &result);
         return result;
     }
     STATS_ADD(&place->stats, publish_received[p->qos], 1);
@@ -108,6 +117,7 @@ static struct place_published publish(struct place *place, const struct place_pu
     result.reason_code = route_publish(place, &publication, &result.matched);
     if (result.reason_code != REASON_SUCCESS) {
         result.why = "no room for the message";
+        log_refused(p, &result);
     } else {
         result.ticket = publication_commit(place, &publication, *writes);
         *writes = NULL;

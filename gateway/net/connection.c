@@ -58,7 +58,7 @@ static void end(struct connection *connection, enum client_end why)
 {
     if (connection->state != CONNECTION_ENDED) {
         set_state(connection, CONNECTION_ENDED);
-        connection->end = (uint8_t)why & 3u;
+        connection->end = (uint8_t)why & 7u;
         watch(connection);
     }
 }
@@ -254,8 +254,10 @@ static size_t receive_header(struct connection *connection, const uint8_t *bytes
     }
     ssize_t header_len = proxy_header_decode(input != NULL ? input->bytes : bytes, had + taken, &header);
     if (header_len < 0) {
-        log_bad_header(connection, "no valid PROXY header");
-        end(connection, CLIENT_END_PEER);
+        if (connection->client == NULL) { /* else the core tells */
+            log_bad_header(connection, "no valid PROXY header");
+        }
+        end(connection, CLIENT_END_NO_PROXY_HEADER);
         return len;
     }
     if (header_len == 0) {

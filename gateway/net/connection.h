@@ -58,7 +58,7 @@ struct connection {
     uint32_t wrote_turn;          /* number of the worker's turn in which output was last written */
     uint16_t port;                /* of the peer, host order */
     uint8_t state;                /* enum connection_state */
-    uint8_t end : 2;              /* enum client_end, once state is ENDED */
+    uint8_t end : 3;              /* enum client_end, once state is ENDED */
     bool awaits_proxy : 1;        /* its PROXY header has not come yet */
     bool has_address : 1;         /* false: unix socket */
     bool is_paused : 1;           /* the core does not want to read */

@@ -480,3 +480,22 @@ CONFORMANCE_TEST(sessions_beyond_the_limit_are_refused_and_counted)
     tc_expect_alive(c);
     ck_assert_uint_eq(HARNESS_STAT(h, sessions), 2);
 }
+
+CONFORMANCE_TEST(subscriptions_beyond_the_limit_of_a_packet_are_refused_with_0x97)
+{
+    h->limits->subscriptions_per_packet = 2;
+    struct tc *c = tc_connect(h, "c", MQTT_5_0);
+    tc_send_spec(c, "82{0001 {} <a> 00 <b> 01 <c> 00}");
+    tc_expect_suback(c, 1, "00 01 97");
+    struct tc *old = tc_connect(h, "old", MQTT_3_1_1);
+    tc_send_spec(old, "82{0001 <a> 00 <b> 01 <c> 00}");
+    tc_expect_suback(old, 1, "00 01 80");
+    tc_publish(c, "c", "x", 0);
+    tc_expect_nothing(c);
+    tc_expect_nothing(old);
+    tc_unsubscribe(c, "a");
+    tc_send_spec(c, "a2{0002 {} <1><2><3><4><5><6><7><8><9><10><11><12><13><14><15><b>}");
+    tc_expect_unsuback(c, 2, "11 11 11 11 11 11 11 11 11 11 11 11 11 11 11 00");
+    tc_send_spec(c, "a2{0003 {} <1><2><3><4><5><6><7><8><9><10><11><12><13><14><15><16><17>}");
+    tc_expect_refused(c, REASON_QUOTA_EXCEEDED);
+}

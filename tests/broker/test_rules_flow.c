@@ -5,6 +5,7 @@
 
 #include "gateway/broker/broker.h"
 #include "gateway/broker/connection_state.h"
+#include "gateway/broker/core.h"
 #include "gateway/broker/place.h"
 #include "gateway/broker/session.h"
 #include "gateway/broker/stats.h"
@@ -257,6 +258,41 @@ START_TEST(goes_on_behind_what_is_never_sent)
 END_TEST
 
 /* --- mailboxes ---------------------------------------------------------------------------------------------------------- */
+
+START_TEST(finds_who_waits_for_the_place_without_looking_at_all_who_do_not)
+{
+    struct harness *h = harness_new(1);
+    struct tc *clients[20];
+    for (int i = 0; i < 20; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "%d", i);
+        clients[i] = tc_connect_at(h, 0, id, MQTT_5_0);
+    }
+    struct place *place = broker_place(h->broker, 0);
+    client_set_paused(clients[3]->client, CLIENT_PAUSE_CONGESTED, true);
+    client_set_paused(clients[4]->client, CLIENT_PAUSE_MEMORY, true);
+    client_set_paused(clients[4]->client, CLIENT_PAUSE_CONGESTED, true);
+    client_set_paused(clients[5]->client, CLIENT_PAUSE_PARKED, true);
+    client_set_paused(clients[0]->client, CLIENT_PAUSE_MEMORY, true);
+    ck_assert_uint_eq(place->waiting, 3);
+    ck_assert_ptr_eq(place->clients, clients[0]->client);
+    ck_assert_ptr_eq(place->clients->next, clients[4]->client);
+    ck_assert_ptr_eq(place->clients->next->next, clients[3]->client);
+    struct tc *newcomer = tc_connect_at(h, 0, "newcomer", MQTT_5_0);
+    client_unpause_all(place, CLIENT_PAUSE_CONGESTED);
+    ck_assert(!clients[3]->paused && clients[4]->paused && clients[5]->paused && clients[0]->paused);
+    ck_assert_uint_eq(place->waiting, 2);
+    tc_hang_up(clients[0]);
+    ck_assert_uint_eq(place->waiting, 1);
+    client_unpause_all(place, CLIENT_PAUSE_MEMORY);
+    ck_assert(!clients[4]->paused && clients[5]->paused);
+    ck_assert_uint_eq(place->waiting, 0);
+    client_unpause_all(place, CLIENT_PAUSE_MEMORY);
+    tc_expect_alive(clients[4]);
+    tc_expect_alive(newcomer);
+    harness_free(h);
+}
+END_TEST
 
 START_TEST(pauses_publishers_for_a_full_mailbox_and_resumes_them)
 {
@@ -657,6 +693,7 @@ static Suite *suite(void)
     tcase_add_test(windows, goes_on_behind_what_is_never_sent);
     suite_add_tcase(s, windows);
     TCase *mailboxes = tcase_create("mailboxes");
+    tcase_add_test(mailboxes, finds_who_waits_for_the_place_without_looking_at_all_who_do_not);
     tcase_add_test(mailboxes, pauses_publishers_for_a_full_mailbox_and_resumes_them);
     tcase_add_test(mailboxes, never_holds_up_a_handover_for_a_full_mailbox);
     suite_add_tcase(s, mailboxes);

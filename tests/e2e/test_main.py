@@ -1,10 +1,12 @@
 """The program itself: what it says at start, reload, stop, and to the service manager; PROXY headers; giving up root."""
 
+import http.client
 import json
 import os
 import pwd
 import resource
 import select
+import shutil
 import signal
 import socket
 import stat
@@ -263,6 +265,87 @@ class Main(unittest.TestCase):
                 pass
             client.close()
         self.assertEqual(process.stop(), 0)
+        ends = [json.loads(line) for line in process.lines if "connection closed" in line and "PROXY header" in line]
+        self.assertEqual([line["event"] for line in ends], ["connection closed before it was accepted"])
+
+    # ---- what is told of clients
+
+    def do_this_and_that(self, level):
+        web = {"protocol": "http", "bind": "127.0.0.1:0"}
+        process = self.launch({"listeners": [LISTENER, web], "log": {"format": "json", "level": level}})
+        port, web_port = process.ports(2)
+        client = self.client(port, "c")
+        client.subscribe(("a/+", 1))
+        self.assertEqual(client.subscribe("$tidegate/#"), [0x87])
+        client.send(wire.unsubscribe(9, ["a/+"]))
+        client.read(wire.UNSUBACK)
+        client.publish("a/b", b"secret payload", 1)
+        connection = http.client.HTTPConnection("127.0.0.1", web_port, timeout=harness.DEADLINE)
+        self.addCleanup(connection.close)
+        connection.request("POST", "/topics/$SYS/x?contentType=secret/type", b"secret payload")
+        self.assertEqual(connection.getresponse().status, 403)
+        self.assertEqual(process.stop(), 0)
+        self.assertNotIn("secret", "\n".join(process.lines))
+        return [json.loads(line) for line in process.lines]
+
+    def test_debug_tells_what_clients_do_but_no_payload(self):
+        events = {event["event"]: event for event in self.do_this_and_that("debug")}
+        for name, fields in (("connection opened", {"transport": "tcp"}), ("client connected", {"client_id": "c"}),
+                             ("subscribed", {"client_id": "c", "filter": "a/+", "qos": 1}),
+                             ("subscription refused", {"client_id": "c", "filter": "$tidegate/#", "reason_code": "0x87"}),
+                             ("unsubscribed", {"client_id": "c", "filter": "a/+", "existed": True}),
+                             ("publish refused", {"topic": "$SYS/x", "reason_code": "0x87"}),
+                             ("request answered", {"method": "POST", "path": "/topics/$SYS/x", "status": 403}),
+                             ("client disconnected", {"client_id": "c"})):
+            with self.subTest(event=name):
+                self.assertEqual({key: events[name].get(key) for key in fields}, fields)
+
+    def test_info_does_not(self):
+        names = {event["event"] for event in self.do_this_and_that("info")}
+        self.assertIn("client connected", names)
+        self.assertFalse(names & {"connection opened", "subscribed", "subscription refused", "unsubscribed", "request answered"})
+
+    # ---- mistakes of others
+
+    def test_says_what_came_in_place_of_mqtt_and_what_to_set_up(self):
+        process = self.launch()
+        port = process.ports()
+        for first, word in ((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"), (b"GET / HTTP/1.1\r\n\r\n", "HTTP"),
+                            (b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 1883\r\n", "proxy_protocol"),
+                            (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c" + bytes(12), "proxy_protocol")):
+            with wire.open_socket(("127.0.0.1", port)) as peer:
+                peer.sendall(first)
+                self.assertEqual(peer.recv(1), b"")
+            self.assertIn(word, process.event("connection closed before it was accepted")["reason"])
+        self.client(port, "MQTT is still spoken").ping()
+        self.assertEqual(process.stop(), 0)
+
+    def test_a_folder_of_pages_that_goes_away_is_told_once(self):
+        folder = tempfile.mkdtemp(prefix="tidegate-pages-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        pages = os.path.join(folder, "pages")
+        os.mkdir(pages)
+
+        def page(name):
+            with open(os.path.join(pages, name), "w") as file:
+                file.write(name)
+
+        page("index.html")
+        web = {"protocol": "http", "bind": "127.0.0.1:0"}
+        process = self.launch({"listeners": [LISTENER, web], "http": {"directory": pages}, "sys_interval_s": 1})
+        client = self.client(process.ports(2)[0], "watch")
+        os.rename(pages, pages + ".away")
+        process.event("cannot serve files")
+        client.subscribe(("$SYS/broker/uptime", 0))
+        for _ in range(4):  # one retained, then one a second: the folder is looked at as often
+            client.read(wire.PUBLISH)
+        os.rename(pages + ".away", pages)
+        page("new.html")
+        process.event("serving files", files=2)
+        os.rename(pages, pages + ".away")
+        process.event("cannot serve files")
+        self.assertEqual(process.stop(), 0)
+        self.assertEqual(sum('"cannot serve files"' in line for line in process.lines), 2)
 
     # ---- reload
 
@@ -304,10 +387,19 @@ class Main(unittest.TestCase):
         port = process.ports()
         process.write({**process.config, "access": {"anonymous": False}})
         process.process.send_signal(signal.SIGHUP)
+        process.event("nobody can connect")
         process.event("configuration reloaded")
         late = wire.Wire(("127.0.0.1", port), 5)
         self.addCleanup(late.close)
         self.assertEqual(late.connect("late").reason, 0x87)
+        self.assertEqual(process.stop(), 0)
+
+    def test_says_that_nobody_can_connect_when_anonymous_is_off(self):
+        process = self.launch({"access": {"anonymous": False}})
+        process.event("nobody can connect", path="access.anonymous")
+        process.event("ready")
+        check = subprocess.run([PROGRAM, "--check", "--config", process.path], capture_output=True, text=True, check=True)
+        self.assertIn("warning: access.anonymous: ", check.stderr)
         self.assertEqual(process.stop(), 0)
 
     # ---- stop

@@ -34,6 +34,7 @@ enum fake_count {
     FAKE_GONE_CLOSED,
     FAKE_GONE_WRITE_STALL,
     FAKE_GONE_IO_ERROR,
+    FAKE_GONE_NO_PROXY_HEADER,
     FAKE_COUNTS,
 };
 

@@ -484,6 +484,7 @@ START_TEST(closes_a_connection_without_a_valid_proxy_header)
     ck_assert(socket_say(fd, "echo x\n"));
     ck_assert(socket_is_over(fd));
     ck_assert_uint_eq(fake_get(broker, FAKE_RECEIVED), 0);
+    ck_assert(fake_wait_at_least(broker, FAKE_GONE_NO_PROXY_HEADER, 2));
     close(fd);
 }
 END_TEST

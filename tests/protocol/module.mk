@@ -9,6 +9,7 @@ check_PROGRAMS += \
 	tests/protocol/test_ack \
 	tests/protocol/test_connect \
 	tests/protocol/test_disconnect \
+	tests/protocol/test_greeting \
 	tests/protocol/test_packet \
 	tests/protocol/test_property \
 	tests/protocol/test_publish \
@@ -28,6 +29,9 @@ tests_protocol_test_connect_LDADD = tests/protocol/libguarded.a $(protocol_test_
 
 tests_protocol_test_disconnect_SOURCES = tests/protocol/test_disconnect.c
 tests_protocol_test_disconnect_LDADD = tests/protocol/libguarded.a $(protocol_test_libs)
+
+tests_protocol_test_greeting_SOURCES = tests/protocol/test_greeting.c
+tests_protocol_test_greeting_LDADD = $(protocol_test_libs)
 
 tests_protocol_test_packet_SOURCES = tests/protocol/test_packet.c
 tests_protocol_test_packet_LDADD = tests/protocol/libguarded.a $(protocol_test_libs)

@@ -18,9 +18,7 @@ from harness import wire  # noqa: E402
 JSON = {"Content-Type": "application/json"}
 
 
-class Rest(harness.Case):
-    options = {"http": True, "workers": 3}
-
+class RestCase(harness.Case):
     def setUp(self):
         self.web = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=harness.DEADLINE)
         self.addCleanup(self.web.close)
@@ -46,6 +44,10 @@ class Rest(harness.Case):
         self.assertEqual(answer[0], status, answer)
         self.assertEqual(answer[1]["Content-Type"], "application/problem+json")
         self.assertEqual(json.loads(answer[2])["status"], status)
+
+
+class Rest(RestCase):
+    options = {"http": True, "workers": 3}
 
     # ---- publish
 
@@ -433,6 +435,24 @@ class OneWorker(harness.Case):
                 bulk.sock.recv(1, socket.MSG_PEEK)
             bulk.sock.settimeout(harness.DEADLINE)
             self.assertEqual(bulk.getresponse().status, 400)
+
+
+class Closed(RestCase):
+    """Who may not connect may not do by HTTP what connections are for."""
+
+    options = {"http": True, "workers": 1, "config": {"access": {"anonymous": False}}}
+
+    def test_what_clients_do_is_refused_without_anonymous_access(self):
+        item = json.dumps([{"topic": "a", "payload": "x"}])
+        for method, path, body in (("POST", "/topics/a", b"x"), ("PUT", "/topics/a", b"x"), ("GET", "/topics/a", None),
+                                   ("GET", "/topics?filter=%23", None), ("DELETE", "/topics/a", None),
+                                   ("POST", "/publish", item), ("GET", "/events?filter=a&wait=0", None),
+                                   ("POST", "/rpc/a", b"x"), ("POST", "/api/v5/publish", item[1:-1]),
+                                   ("POST", "/api/v5/publish/bulk", item), ("GET", "/retainedMessage/a", None)):
+            with self.subTest(method=method, path=path):
+                self.problem(self.ask(method, path, body, JSON), 403)
+        for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
+            self.assertEqual(self.ask("GET", path)[0], 200)
 
 
 class Stopping(harness.Case):

@@ -144,12 +144,11 @@ class Server:
         )
         end = time.monotonic() + DEADLINE
         addresses = [self.address] + ([("::1", self.port6)] if self.ipv6 else []) + ([self.unix_path] if self.unix else [])
-        addresses += [(self.host, self.http_port)] if self.http else []
-        while addresses:
+        while addresses or (self.http and not self._is_ready()):
             if self.process.poll() is not None:
                 self.log_file.close()
                 return False
-            if self._answers(addresses[0]):
+            if addresses and self._answers(addresses[0]):
                 addresses.pop(0)
             elif time.monotonic() > end:
                 self._kill()
@@ -157,6 +156,15 @@ class Server:
             else:
                 time.sleep(0.01)
         return True
+
+    def _is_ready(self):
+        """Everything is served: it listens for HTTP before the store is read."""
+        try:
+            with socket.create_connection((self.host, self.http_port), 1) as probe:
+                probe.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return probe.recv(64).startswith(b"HTTP/1.1 200 ")
+        except OSError:
+            return False
 
     @staticmethod
     def _answers(address):
