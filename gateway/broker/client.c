@@ -145,17 +145,17 @@ static void note_waiting(struct client *client)
 {
     struct place *place = client->place;
     if (!waits_for_place(client)) {
-        place->waiting--;
+        place->held_clients--;
         return;
     }
-    place->waiting++;
+    place->held_clients++;
     unlink_client(client);
     link_client(client);
 }
 
 void client_unpause_all(struct place *place, enum client_pause reason)
 {
-    size_t left = place->waiting;
+    size_t left = place->held_clients;
     for (struct client *client = place->clients; left > 0; client = client->next) {
         if (waits_for_place(client)) {
             left--;
@@ -347,7 +347,7 @@ void client_gone(struct client *client, enum client_end why)
     client->close_asked = true; /* the transport is not to be called any more */
     client_end_quietly(client, true, REASON_UNSPECIFIED_ERROR, end_text(why));
     unlink_dirty(client);
-    place->waiting -= waits_for_place(client);
+    place->held_clients -= waits_for_place(client);
     unlink_client(client);
     if (client->partial != NULL) {
         STATS_ADD(&place->stats, input_bytes, -(uint64_t)client->partial_capacity);

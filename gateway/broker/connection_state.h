@@ -120,7 +120,8 @@ void client_end_quietly(struct client *client, bool with_will, uint8_t reason_co
 void client_doom(struct client *client);
 
 /** What the place lifts for all its clients at once. */
-#define CLIENT_PAUSE_BY_PLACE ((unsigned)CLIENT_PAUSE_CONGESTED | (unsigned)CLIENT_PAUSE_MEMORY)
+#define CLIENT_PAUSE_BY_PLACE                                                                                          \
+    ((unsigned)CLIENT_PAUSE_CONGESTED | (unsigned)CLIENT_PAUSE_MEMORY | (unsigned)CLIENT_PAUSE_STORE)
 
 /**
  * Set or clear one reason not to read from CLIENT. Those that begin to wait for the place (CLIENT_PAUSE_BY_PLACE) move to the head of its list of

@@ -84,7 +84,7 @@ struct place { /* owner: its thread, but for mailbox and stats */
     struct timer sys_timer;      /* place 0: next $SYS update */
     struct timer sweep_timer;    /* place 0: next look for expired retained values */
     struct session **full;       /* whose queue is full, policy `refuse`; owned, heap */
-    size_t waiting;              /* clients that are paused until this place lets them go on: CLIENT_PAUSE_BY_PLACE */
+    size_t held_clients;         /* clients that are paused until this place lets them go on: CLIENT_PAUSE_BY_PLACE */
     uint32_t full_count;
     uint32_t full_capacity;
     struct timer full_timer;   /* set while there may be one */

@@ -243,7 +243,7 @@ bool place_end_turn(struct place *place)
         kept_resume_waiting(place);
         if (place->store_busy && store_admit(place->broker->store, 0) != STORE_BUSY) {
             place->store_busy = false;
-            unpause(place, CLIENT_PAUSE_STORE);
+            client_unpause_all(place, CLIENT_PAUSE_STORE);
         }
     }
     bool more = classify_again(place);

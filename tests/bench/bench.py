@@ -130,7 +130,8 @@ def command(kind, row, port, http_port, folder, build):
                       {"protocol": "http", "bind": f"127.0.0.1:{http_port}"}],
         "workers": workers,
         "store": None,
-        "limits": {"inflight_messages": row.window, "queued_messages": 100000, "subscriptions_per_session": 0},
+        "limits": {"inflight_messages": row.window, "queued_messages": 100000, "subscriptions_per_session": 0,
+                   "subscriptions_per_packet": 0},
         "log": {"level": "error"},
     }
     with open(path, "w", encoding="ascii") as f:

@@ -94,6 +94,7 @@ static void numbered_wild_filter(char buf[FILTER_BYTES_MAX], unsigned i)
 CONFORMANCE_TEST(subscriptions_that_wait_for_retained_messages_cost_each_the_same)
 {
     h->limits->subscriptions_per_session = 0;
+    h->limits->subscriptions_per_packet = 0;
     struct tc *c = tc_connect(h, "c", MQTT_5_0);
     feed_many(c, PACKET_SUBSCRIBE, numbered_wild_filter, MANY, 0);
     feed_many(c, PACKET_SUBSCRIBE, numbered_wild_filter, MANY, 0);
@@ -113,6 +114,7 @@ static void numbered_group(char buf[FILTER_BYTES_MAX], unsigned i)
 CONFORMANCE_TEST(groups_on_one_filter_cost_each_the_same)
 {
     h->limits->subscriptions_per_session = 0;
+    h->limits->subscriptions_per_packet = 0;
     h->limits->mailbox_bytes = 64 * 1024 * 1024;
     struct tc *c = tc_connect(h, "c", MQTT_5_0);
     struct tc *p = tc_connect(h, "p", MQTT_5_0); /* with several places, at another one */
@@ -128,6 +130,7 @@ CONFORMANCE_TEST(groups_on_one_filter_cost_each_the_same)
 CONFORMANCE_TEST(session_with_many_groups_and_messages_is_resumed_in_time)
 {
     h->limits->subscriptions_per_session = 0;
+    h->limits->subscriptions_per_packet = 0;
     h->limits->queued_messages = MANY;
     h->limits->mailbox_bytes = 64 * 1024 * 1024;
     struct tc *c = tc_connect_persistent(h, "c", MQTT_5_0);
@@ -144,6 +147,7 @@ CONFORMANCE_TEST(member_of_many_groups_may_be_busy_and_free_again_at_each_packet
 {
     enum { ROUNDS = 10000, ROUND_BYTES = 14 };
     h->limits->subscriptions_per_session = 0;
+    h->limits->subscriptions_per_packet = 0;
     struct tc *c = tc_connect_with(h, .id = "c", .properties = "receive_max:1");
     feed_many(c, PACKET_SUBSCRIBE, numbered_group, MANY, 0);
     harness_run(h);
