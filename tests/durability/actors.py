@@ -1,7 +1,7 @@
 """Clients that keep a record of what the gateway told them, and hold it to that after it was killed.
 
 Whatever changes a client's record is a *note*: a method note_x(when, ...) that does nothing else. With world.keep_journal each is kept with
-its time, so that as_at() can make the client as it was at any moment: what test_power_cut.py compares a store with that was cut then.
+its time, so that replay() can make the client as it was at any moment: what power_cut.py compares a store with that was cut then.
 
 Payloads say which publication they are: `stream|number|`, and filling that follows from these.
 """
@@ -9,8 +9,8 @@ Payloads say which publication they are: `stream|number|`, and filling that foll
 import collections
 import time
 
-from harness import wire
 
+from gateway import wire
 from world import Answer, MqttLink, WebLink
 
 SESSION_S = 100000
@@ -32,11 +32,10 @@ def read_payload(payload):
 
 
 class Actor:
-    """What is common: it may be cloned as it was, and is turned by its world."""
+    """What is common: a record, and to be turned by its world."""
 
     def __init__(self, world, *args, **kwargs):
         self.world = world
-        self.made_of = (args, kwargs)
         self.journal = []  # (when, local port of the connection that told it or None, name, arguments)
         world.actors.append(self)
         self.setup(*args, **kwargs)
@@ -47,15 +46,12 @@ class Actor:
             self.journal.append((now, port, name, args))
         return getattr(self, "note_" + name)(now, *args)
 
-    def as_at(self, world, moment):
-        """The same client in WORLD, knowing what it knew at MOMENT."""
-        args, kwargs = self.made_of
-        twin = type(self)(world, *args, **kwargs)
-        for when, _, name, values in self.journal:
+    def replay(self, journal, moment):
+        """Know what the client of JOURNAL knew at MOMENT; for one that was made with the same arguments and has done nothing."""
+        for when, _, name, values in journal:
             if when > moment:
                 break
-            getattr(twin, "note_" + name)(when, *values)
-        return twin
+            getattr(self, "note_" + name)(when, *values)
 
     def drive(self, now):
         """Once a turn."""
@@ -391,12 +387,14 @@ class HttpPublisher(Actor, Stream):
 
     # ---- the record
 
-    def note_resent(self, when, number):
-        self.operations[number].resent = not self.keyed
+    def note_sent(self, when, *plan):
+        Stream.note_sent(self, when, *plan)
+        self.waiting = len(self.operations) - 1
 
     def note_acked(self, when, number, answer):
         self.operations[number].acked = when
         self.operations[number].answer = answer
+        self.waiting = None
 
     # ---- what it does
 
@@ -435,7 +433,6 @@ class HttpPublisher(Actor, Stream):
             self.request(self.repeats[0])
         elif self.due(now):
             self.note("sent", *self.plan())
-            self.waiting = len(self.operations) - 1
             self.request(self.operations[-1])
 
     def on_lost(self, link):

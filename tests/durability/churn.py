@@ -3,7 +3,7 @@
 import time
 
 from actors import Actor, Client, Operation, SESSION_S, payload_of
-from harness import wire
+from gateway import wire
 from world import MqttLink
 
 FILTERS = 6

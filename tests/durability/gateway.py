@@ -17,11 +17,12 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
-from harness import DEADLINE  # noqa: E402
+from harness import DEADLINE, wire  # noqa: E402
 from harness.server import (PROGRAM, SANITIZER_WORDS, die_with_parent, free_port, program_problem,  # noqa: E402
                             sanitizer_of, tail)
 
-__all__ = ["DEADLINE", "Gateway", "PROGRAM", "RecoveryFailed", "has_store", "need_program", "sanitizer_of", "tail"]
+__all__ = ["DEADLINE", "Gateway", "PROGRAM", "RecoveryFailed", "has_store", "need_program", "sanitizer_of", "tail",
+           "wire"]
 
 MIB = 1048576
 

@@ -11,8 +11,7 @@ import time
 
 from actors import HttpPublisher, Prober, Publisher, Subscriber
 from churn import Sessions, Subscriptions, Wills
-from gateway import DEADLINE
-from harness import wire
+from gateway import DEADLINE, wire
 from world import Stuck
 
 EXPIRIES = (None, None, None, 1, 1000)

@@ -13,8 +13,7 @@ import selectors
 import socket
 import time
 
-from gateway import DEADLINE
-from harness import wire
+from gateway import DEADLINE, wire
 
 # an acknowledgement, with its type
 Answer = collections.namedtuple("Answer", "kind packet_id reason props")
