@@ -21,8 +21,8 @@ from harness import DEADLINE, wire  # noqa: E402
 from harness.server import (PROGRAM, SANITIZER_WORDS, die_with_parent, free_port, program_problem,  # noqa: E402
                             sanitizer_of, tail)
 
-__all__ = ["DEADLINE", "Gateway", "PROGRAM", "RecoveryFailed", "has_store", "need_program", "sanitizer_of", "tail",
-           "wire"]
+__all__ = ["DEADLINE", "Gateway", "MIB", "PROGRAM", "RecoveryFailed", "die_with_parent", "free_port", "has_store",
+           "limit_file_size", "need_program", "sanitizer_of", "tail", "wire"]
 
 MIB = 1048576
 

@@ -1,8 +1,10 @@
 /*
  * LD_PRELOAD: writes down, in order, what a process does to the files in one folder, with content, and when it sends to a socket.
  *
- *      RECORDER_LOG     file to write
- *      RECORDER_FOLDER  absolute path of the folder
+ *      RECORDER_LOG        file to write
+ *      RECORDER_FOLDER     absolute path of the folder
+ *      RECORDER_FAIL_SYNC  from the sync with this number on, each fails with EIO
+ *      RECORDER_CLOCK      seconds by which the wall clock is wrong
  *
  * The log is a sequence of entries, each a struct entry and `content_len` bytes, in the byte order of the machine. A write is entered before it is
  * made, so that nothing is on disk that is not in the log; the end of a sync after it is over. power_cut.py reads it.
@@ -92,10 +94,19 @@ REAL(fallocate);
 REAL(posix_fallocate);
 REAL(rename);
 REAL(unlink);
+REAL(clock_gettime);
+
+static unsigned long fail_sync;
+static _Atomic unsigned long sync_count;
+static long clock_offset;
 
 __attribute__((constructor)) static void start(void)
 {
     const char *path = getenv("RECORDER_LOG");
+    const char *fail = getenv("RECORDER_FAIL_SYNC");
+    const char *offset = getenv("RECORDER_CLOCK");
+    fail_sync = fail != NULL ? strtoul(fail, NULL, 10) : 0;
+    clock_offset = offset != NULL ? strtol(offset, NULL, 10) : 0;
     folder = getenv("RECORDER_FOLDER");
     if (path != NULL && folder != NULL && READY(open)) {
         folder_len = strlen(folder);
@@ -355,8 +366,12 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
             return real_##name(fd);                                                                                    \
         }                                                                                                              \
         log_entry(ENTRY_SYNC_BEGIN, file->file - 1, 0, 0, NULL, 0);                                                    \
-        int result = real_##name(fd);                                                                                  \
+        bool fails = fail_sync != 0 && ++sync_count >= fail_sync;                                                      \
+        int result = fails ? -1 : real_##name(fd);                                                                     \
         log_entry(ENTRY_SYNC_END, file->file - 1, 0, result != 0, NULL, 0);                                            \
+        if (fails) {                                                                                                   \
+            errno = EIO;                                                                                               \
+        }                                                                                                              \
         return result;                                                                                                 \
     }
 
@@ -410,4 +425,16 @@ int unlink(const char *path)
         log_text(ENTRY_UNLINK, -1, 0, path, strlen(path));
     }
     return READY(unlink) ? real_unlink(path) : -1;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    if (!READY(clock_gettime)) {
+        return -1;
+    }
+    int result = real_clock_gettime(clock, out);
+    if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+        out->tv_sec += clock_offset;
+    }
+    return result;
 }
