@@ -11,6 +11,7 @@ durability_tests = \
 dist_check_SCRIPTS += $(durability_tests)
 
 EXTRA_DIST += \
+	tests/durability/README.md \
 	tests/durability/actors.py \
 	tests/durability/churn.py \
 	tests/durability/compare.py \
@@ -26,3 +27,7 @@ check_DATA = tests/durability/recorder.so
 CLEANFILES += tests/durability/recorder.so
 tests/durability/recorder.so: tests/durability/recorder.c
 	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) -std=gnu11 -O1 -Wall -Wextra -Werror -fPIC -shared -o $@ $< -ldl -lpthread
+
+noinst_PROGRAMS += tests/durability/set_schema
+tests_durability_set_schema_SOURCES = tests/durability/set_schema.c
+tests_durability_set_schema_LDADD = $(LMDB_LIBS)
