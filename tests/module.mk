@@ -40,3 +40,4 @@ include tests/web/module.mk
 include tests/fuzz/module.mk
 include tests/bench/module.mk
 include tests/e2e/module.mk
+include tests/durability/module.mk
