@@ -3,7 +3,7 @@
  *
  * lmdb.c has the engine's face and figures; lmdb_files.c folder, lock and environment; lmdb_writer.c the persistence thread; lmdb_batch.c what
  * operations mean; lmdb_put.c what a batch becomes on disk; lmdb_delete.c lazy deletes; lmdb_space.c room; lmdb_reader.c fetches;
- * lmdb_recover.c reading it all; lmdb_quarantine.c what is damaged; lmdb_pages.c the structure of the file; lmdb_backup.c copies.
+ * lmdb_walk.c and lmdb_recover.c reading it all; lmdb_quarantine.c what is damaged; lmdb_pages.c the structure of the file; lmdb_backup.c copies.
  */
 #ifndef GATEWAY_STORE_LMDB_ENGINE_H
 #define GATEWAY_STORE_LMDB_ENGINE_H
@@ -86,6 +86,9 @@ int lmdb_lock(const char *folder, enum tg_err *err, char *why, size_t why_size);
 
 /** Put VALUE into `meta`. @return as mdb_put() */
 int lmdb_meta_put(MDB_txn *txn, MDB_dbi meta, const char *key, uint64_t value, unsigned bytes);
+
+/** Make FOLDER and what is missing above it, all 0700. @return TG_OK, or WHY says why not: TG_ERR_DENIED, TG_ERR_IO, TG_ERR_NO_MEMORY */
+enum tg_err lmdb_make_folder(const char *folder, char *why, size_t why_size) TG_MUST_CHECK;
 
 /** fsync() the folder PATH. @return false: errno says why */
 bool lmdb_sync_folder(const char *path);

@@ -74,6 +74,24 @@ static bool make_folders(char *path)
     return is_made && (mkdir(path, 0700) == 0 || errno == EEXIST);
 }
 
+enum tg_err lmdb_make_folder(const char *folder, char *why, size_t why_size)
+{
+    char *path = strdup(folder);
+    if (path == NULL) {
+        return say(TG_ERR_NO_MEMORY, why, why_size, "out of memory");
+    }
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') {
+        path[--len] = '\0';
+    }
+    bool is_made = make_folders(path);
+    int error = errno;
+    free(path);
+    return is_made ? TG_OK
+                   : say(error == EACCES || error == EROFS ? TG_ERR_DENIED : TG_ERR_IO, why, why_size,
+                         "%s cannot be made: %s", folder, strerror(error));
+}
+
 static bool is_remote(const char *folder)
 {
     struct statfs fs;

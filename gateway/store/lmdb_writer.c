@@ -186,6 +186,24 @@ static bool delete_some(struct lmdb_store *lmdb)
     return any;
 }
 
+/* LMDB uses pages again in the second transaction after the one that freed them: let one pass that hardly needs any. */
+static void turn_over(struct lmdb_store *lmdb)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(lmdb->files.env, NULL, 0, &txn);
+    if (rc == 0) {
+        rc = lmdb_meta_put(txn, lmdb->files.tables[LMDB_META], "clean", 0, 1);
+        if (rc == 0) {
+            rc = mdb_txn_commit(txn);
+        } else {
+            mdb_txn_abort(txn);
+        }
+    }
+    if (rc != 0 && !lmdb_is_room_error(rc)) {
+        lmdb_fatal("the store cannot be written", rc);
+    }
+}
+
 static void make_room(struct lmdb_store *lmdb, int rc)
 {
     atomic_store_explicit(&lmdb->is_full, true, memory_order_relaxed);
@@ -197,7 +215,9 @@ static void make_room(struct lmdb_store *lmdb, int rc)
     lmdb_bell_arm(&lmdb->writer_bell);
     take_intake(lmdb);
     take_finishes(lmdb);
-    if (!delete_some(lmdb)) {
+    if (delete_some(lmdb)) {
+        turn_over(lmdb);
+    } else {
         lmdb_bell_wait(&lmdb->writer_bell, STUCK_RETRY_MS);
     }
     lmdb_space_prepare(lmdb);

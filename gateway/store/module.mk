@@ -16,6 +16,10 @@ gateway_libstore_a_SOURCES = \
 	gateway/store/lmdb_reader.c \
 	gateway/store/lmdb_recover.c \
 	gateway/store/lmdb_space.c \
+	gateway/store/lmdb_tool.c \
+	gateway/store/lmdb_tool.h \
+	gateway/store/lmdb_walk.c \
+	gateway/store/lmdb_walk.h \
 	gateway/store/lmdb_writer.c \
 	gateway/store/memory.c \
 	gateway/store/memory.h \

@@ -1,0 +1,199 @@
+/* No room: in the file, on the disk. Nothing is called done that is not on disk, and deletes make room again. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "gateway/base/log.h"
+#include "gateway/store/lmdb_engine.h"
+#include "tests/check_main.h"
+#include "tests/store/lmdb_kit.h"
+
+enum { LIMIT = 2 << 20, RECORDS_MAX = 2000, BYTES = 1500 };
+
+static struct kit kit;
+static struct store_record *records[RECORDS_MAX];
+static uint32_t record_count;
+static uint8_t payload[BYTES];
+
+static void set_up(void)
+{
+    kit_init(&kit);
+    kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = LIMIT});
+    record_count = 0;
+}
+
+static void tear_down(void)
+{
+    for (uint32_t i = 0; i < record_count; i++) {
+        store_record_unref(records[i]);
+    }
+    kit_fini(&kit);
+}
+
+static struct store_record *put_at(struct store_port *port)
+{
+    struct store_record *record = kit_record("t", payload, sizeof(payload), &(uint64_t){1}, 1);
+    store_port_close(port, record);
+    ck_assert_uint_lt(record_count, RECORDS_MAX);
+    records[record_count++] = record;
+    return record;
+}
+
+static void fill_until_refused(void)
+{
+    while (store_admit(kit.store, sizeof(payload)) == STORE_ADMITTED) {
+        kit_wait_record(&kit, put_at(kit.ports[0]));
+    }
+    kit_settle(&kit);
+    ck_assert_int_eq(store_admit(kit.store, sizeof(payload)), STORE_FULL);
+}
+
+START_TEST(messages_are_refused_before_the_file_is_full)
+{
+    struct store_figures figures;
+    fill_until_refused();
+    kit.store->engine->figures(kit.store, &figures);
+    ck_assert_uint_eq(figures.limit_bytes, LIMIT);
+    ck_assert_uint_gt(figures.used_bytes, LIMIT / 2);
+    ck_assert_uint_lt(figures.used_bytes, LIMIT);
+    /* What was admitted by then has its room still. */
+    for (unsigned i = 0; i < 20; i++) {
+        kit_wait_record(&kit, put_at(kit.ports[0]));
+    }
+}
+END_TEST
+
+static void wait_until_admitted(void)
+{
+    /* Deletes are lazy: they take place within a second or so. The measure of the test is that it ends. */
+    while (store_admit(kit.store, sizeof(payload)) != STORE_ADMITTED) {
+        struct store_ticket ticket = kit_write(&kit, STORE_POSITIONS, 1, 0, 8, "p");
+        kit_wait(&kit, ticket);
+    }
+}
+
+START_TEST(deletes_make_room_again)
+{
+    fill_until_refused();
+    for (uint32_t i = 0; i < record_count; i++) {
+        kit_finish(&kit, records[i], 0);
+    }
+    wait_until_admitted();
+    kit_wait_record(&kit, put_at(kit.ports[0]));
+}
+END_TEST
+
+START_TEST(what_is_beyond_the_limit_waits_and_is_never_called_done)
+{
+    fill_until_refused();
+    uint32_t before = record_count;
+    log_configure(&(struct log_options){.level = LOG_LEVEL_ERROR, .lines_per_s = 5});
+    for (unsigned i = 0; i < 600; i++) { /* by someone who does not ask */
+        put_at(kit.ports[0]);
+    }
+    store_port_flush(kit.ports[0]);
+    /* A port of its own writes nothing: its finishes go through, although they stand behind. */
+    for (uint32_t i = 0; i < before; i++) {
+        store_port_finish(kit.ports[1], store_record_ref(records[i]), 0);
+    }
+    ck_assert_int_eq(store_admit(kit.store, 1), STORE_FULL);
+    store_port_flush(kit.ports[1]);
+    kit_wait_record(&kit, records[record_count - 1]);
+    kit_close(&kit);
+    kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = LIMIT});
+    ck_assert_uint_eq(kit.message_count, record_count - before);
+}
+END_TEST
+
+START_TEST(what_never_fits_is_given_up_when_it_stops_and_was_not_called_done)
+{
+    log_configure(&(struct log_options){.level = LOG_LEVEL_ERROR, .lines_per_s = 5});
+    fill_until_refused();
+    uint32_t before = record_count;
+    for (unsigned i = 0; i < 900; i++) {
+        put_at(kit.ports[0]);
+    }
+    kit_settle(&kit);
+    for (uint32_t i = before; i < record_count; i++) {
+        ck_assert(!store_record_is_done(records[i]));
+    }
+    kit_close(&kit);
+    kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = LIMIT});
+    ck_assert_uint_eq(kit.message_count, before);
+}
+END_TEST
+
+START_TEST(disk_that_is_full_refuses_messages_and_keeps_what_is_there)
+{
+    kit_close(&kit);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit = {3 << 20, RLIM_INFINITY}; /* the file may not become larger: as good as a full disk */
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = 256 << 20});
+    uint32_t acknowledged = 0;
+    while (store_admit(kit.store, sizeof(payload)) == STORE_ADMITTED) {
+        kit_wait_record(&kit, put_at(kit.ports[0]));
+        acknowledged++;
+    }
+    ck_assert_int_eq(store_admit(kit.store, 1), STORE_FULL);
+    /* Finishing everything needs no more of the disk. */
+    for (uint32_t i = 0; i < record_count; i += 2) {
+        kit_finish(&kit, records[i], 0);
+    }
+    kit_close(&kit);
+    limit.rlim_cur = RLIM_INFINITY;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = 256 << 20});
+    ck_assert_uint_eq(kit.message_count, acknowledged / 2);
+    ck_assert_int_eq(store_admit(kit.store, sizeof(payload)), STORE_ADMITTED);
+}
+END_TEST
+
+START_TEST(much_that_waits_holds_up_whoever_can_wait)
+{
+    struct store_record *record = put_at(kit.ports[0]);
+    uint32_t n = 0;
+    /* All of it is in front of the thread at once, which has at most begun with it. */
+    while (store_admit(kit.store, sizeof(payload)) == STORE_ADMITTED && n < 300) {
+        put_at(kit.ports[0]);
+        if (++n % 100 == 0) {
+            store_port_flush(kit.ports[0]);
+        }
+    }
+    kit_wait_record(&kit, records[record_count - 1]);
+    kit_settle(&kit);
+    ck_assert(store_record_is_done(record));
+    ck_assert_int_eq(store_admit(kit.store, sizeof(payload)), STORE_ADMITTED);
+    struct store_figures figures;
+    kit.store->engine->figures(kit.store, &figures);
+    ck_assert_uint_eq(figures.waiting_bytes, 0);
+    ck_assert_uint_eq(figures.oldest_waiting_ms, 0);
+    struct lmdb_store *lmdb = lmdb_of(kit.store);
+    lmdb_waiting_add(lmdb, 200000);
+    ck_assert_int_eq(store_admit(kit.store, 1), STORE_BUSY);
+    lmdb_waiting_remove(lmdb, 150000);
+    ck_assert_int_eq(store_admit(kit.store, 1), STORE_BUSY); /* until it has fallen by half */
+    lmdb_waiting_remove(lmdb, 50000);
+    ck_assert_int_eq(store_admit(kit.store, 1), STORE_ADMITTED);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("lmdb_full");
+    TCase *full = tcase_create("full");
+    tcase_add_checked_fixture(full, set_up, tear_down);
+    tcase_set_timeout(full, 30);
+    tcase_add_test(full, messages_are_refused_before_the_file_is_full);
+    tcase_add_test(full, deletes_make_room_again);
+    tcase_add_test(full, what_is_beyond_the_limit_waits_and_is_never_called_done);
+    tcase_add_test(full, what_never_fits_is_given_up_when_it_stops_and_was_not_called_done);
+    tcase_add_test(full, disk_that_is_full_refuses_messages_and_keeps_what_is_there);
+    tcase_add_test(full, much_that_waits_holds_up_whoever_can_wait);
+    suite_add_tcase(s, full);
+    return s;
+}
+
+CHECK_MAIN(suite)
