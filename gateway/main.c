@@ -31,6 +31,7 @@
 #include "gateway/service.h"
 #include "gateway/start_store.h"
 #include "gateway/store/store.h"
+#include "gateway/store_command.h"
 #include "web/web.h"
 
 #define EXIT_USAGE  2 /* the command line or the configuration is wrong: starting again will not help */
@@ -66,6 +67,7 @@ static void print_help(FILE *stream)
 {
     fputs(
         "usage: tidegate [--config FILE.json] [--check]\n"
+        "       tidegate store check|dump|backup|compact|restore ...\n"
         "\n"
         "  -c, --config FILE  read the configuration from FILE; without it this machine alone is served, on 127.0.0.1\n"
         "                     and ::1: MQTT on port 1883, HTTP and MQTT over WebSocket on port 8080\n"
@@ -73,6 +75,7 @@ static void print_help(FILE *stream)
         "      --version      print the version\n"
         "      --help         print this\n"
         "\n"
+        "What must last is kept in a store on disk; tidegate store --help tells how to check, copy and restore it.\n"
         "SIGHUP reads the configuration again; SIGTERM and SIGINT stop cleanly.\n",
         stream);
 }
@@ -538,6 +541,9 @@ int main(int argc, char **argv)
     struct gateway gateway = {0};
     sigset_t signals;
 
+    if (argc > 1 && strcmp(argv[1], "store") == 0) {
+        return store_command(argc - 1, argv + 1);
+    }
     int status = parse_options(argc, argv, &options);
     if (status >= 0) {
         return status;

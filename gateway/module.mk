@@ -10,6 +10,8 @@ tidegate_SOURCES = \
 	gateway/service.h \
 	gateway/start_store.c \
 	gateway/start_store.h \
+	gateway/store_command.c \
+	gateway/store_command.h \
 	gateway/store_folder.c \
 	gateway/store_folder.h
 tidegate_LDADD = $(gateway_libs) $(system_libs)
