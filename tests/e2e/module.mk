@@ -14,6 +14,7 @@ e2e_tests = \
 	tests/e2e/test_paho.py \
 	tests/e2e/test_reconnect.py \
 	tests/e2e/test_slow_readers.py \
+	tests/e2e/test_store_command.py \
 	tests/e2e/test_store_start.py \
 	tests/e2e/test_takeover.py \
 	tests/e2e/test_transports.py \
