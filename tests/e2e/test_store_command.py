@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -89,10 +90,11 @@ class StoreCommand(unittest.TestCase):
         process, _ = self.fill()
         self.assertEqual(process.stop(), 0)
         with open(os.path.join(self.path, "data.mdb"), "r+b") as file:
-            data = file.read()
-            for at in [i for i in range(len(data)) if data.startswith(b"value 7", i)]:
+            found = [match.start() for match in re.finditer(b"value 7", file.read())]
+            for at in found:
                 file.seek(at)
                 file.write(b"VALUE")
+        self.assertTrue(found)
         code, out, errors = self.store("check")
         self.assertEqual(code, 1)
         self.assertIn("damaged", errors)
