@@ -485,7 +485,12 @@ START_TEST(a_shared_message_that_moves_is_added_before_it_is_finished)
     tc_expect_publish(members[who], "t", "m", 1);
     ck_assert_uint_eq(messages(h, "t"), 1);
     h->store.is_held = true;
+    h->asleep[1 - who] = true; /* it has not added itself yet */
     tc_send_spec(members[who], "e0 { 00 { session_expiry:0 } }");
+    harness_complete_store(h, SIZE_MAX);
+    ck_assert_uint_eq(messages(h, "t"), 1);
+    h->asleep[1 - who] = false;
+    harness_run(h);
     ck_assert_uint_eq(records(h), 2);
     tc_expect_publish(members[1 - who], "t", "m", 1);
     FOR_EACH_STEP(h)
