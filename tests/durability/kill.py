@@ -59,7 +59,7 @@ class Rounds:
             self.scene.finish()
         except (Stuck, AssertionError, OSError) as error:
             self.world.problem("wrong", "%s: %s", type(error).__name__, error)
-            self.say(self.gateway.log()[-3000:])
+            self.say("\n".join([line for line in self.gateway.log().splitlines() if " client " not in line][-40:]))
         self.show_problems()
         return not self.world.problems
 
@@ -99,7 +99,7 @@ class Rounds:
     def promises(self):
         return sum(op.promised is not None for one in self.world.publishers.values() for op in one.operations)
 
-    def show_problems(self, most=20):
+    def show_problems(self, most=100):
         new = self.world.problems[self.shown:]
         for kind, text in new[:most]:
             self.say("  %s: %s" % (kind, text))

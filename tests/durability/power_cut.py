@@ -324,7 +324,8 @@ class Recording:
         """(number of publications looked at, [what was acknowledged before it was on disk])."""
         durable = self.moments_of_durability()
         early, looked_at = [], 0
-        for publisher in self.scene.publishers + self.scene.shared:
+        # not those of the shared subscription: what its members acknowledge at once need not be written
+        for publisher in self.scene.publishers:
             for when, port, name, args in publisher.journal:
                 if port is None or name != ("acked" if publisher.qos == 1 or isinstance(publisher, HttpPublisher) else "received"):
                     continue
