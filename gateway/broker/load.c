@@ -21,9 +21,23 @@ struct load { /* owner: the place, but while the store reads: its reader */
     struct store_fetch fetch;
     struct place *place;
     struct session *session; /* NULL: nobody waits for it. owner: the place */
-    uint64_t seqs[LOAD_MESSAGES];
+    struct asked {           /* in the order of the queue; what comes back is in an order of the store's own */
+        const struct store_record *record; /* NULL: it has come back */
+        uint64_t seq;
+    } asked[LOAD_MESSAGES];
     struct store_fetched items[LOAD_MESSAGES];
 };
+
+/* The number that was asked for with RECORD; one of them, if it was asked for more than once. */
+static uint64_t asked_seq(struct load *load, const struct store_record *record)
+{
+    struct asked *asked = load->asked;
+    while (asked->record != record) {
+        asked++;
+    }
+    asked->record = NULL;
+    return asked->seq;
+}
 
 /* The entry of SESSION with SEQ and RECORD, if it is still to be sent. *AT: where in the queue; -1: it is in the window */
 static struct outgoing_entry *find(struct session *session, uint64_t seq, const struct store_record *record,
@@ -80,7 +94,7 @@ static void on_loaded(struct place *place, struct mail *mail)
     }
     for (uint32_t i = 0; i < load->fetch.count; i++) {
         if (session != NULL) {
-            take(place, session, load->seqs[i], &load->items[i]);
+            take(place, session, asked_seq(load, load->items[i].record), &load->items[i]);
         }
         message_unref(load->items[i].message);
         store_record_unref(load->items[i].record);
@@ -107,7 +121,7 @@ static bool ask_for(struct load *load, const struct outgoing_entry *entry, size_
         return false;
     }
     *bytes += size;
-    load->seqs[load->fetch.count] = entry->seq;
+    load->asked[load->fetch.count] = (struct asked){entry->record, entry->seq};
     load->items[load->fetch.count++] = (struct store_fetched){.record = store_record_ref(entry->record)};
     return true;
 }
