@@ -552,7 +552,7 @@ static int await_body(struct http_request *request)
         if (connection->request == NULL) {
             return -1;
         }
-        lws_guard_expect_body(connection->wsi); /* the answer is still going out */
+        lws_guard_expect_body(connection->wsi, request->body_announced); /* the answer is still going out */
         return 0;
     }
     if (is_asking) {
@@ -562,7 +562,7 @@ static int await_body(struct http_request *request)
         }
     }
     web_connection_set_timer(connection, http_config(connection)->body_timeout_ms);
-    lws_guard_expect_body(connection->wsi);
+    lws_guard_expect_body(connection->wsi, request->body_announced);
     return 0;
 }
 

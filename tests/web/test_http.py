@@ -107,6 +107,17 @@ class Requests(Case):
                 self.assertEqual(connection.answer().status, status)
                 self.assertTrue(connection.is_closed())
 
+    def test_announced_empty_bodies_lose_no_place_in_the_queue(self):
+        """The second segment may come while the first is being read."""
+        data = request(b"POST", b"/echo", body=b"") * 2 + request(b"POST", b"/echo", body=b"abc") + request(b"POST", b"/echo", body=b"") + \
+            request(b"GET", b"/stats")
+        for cut in list(range(len(data))) * 3:
+            with self.connect() as connection:
+                connection.send(data[:cut])
+                connection.send(data[cut:])
+                self.assertEqual([connection.answer().body for _ in range(4)], [b"", b"", b"abc", b""], cut)
+                self.assertEqual(connection.answer().status, 200, cut)
+
     def test_body_above_the_route_s_limit_is_413(self):
         with self.connect() as connection:
             connection.send(request(b"POST", b"/small", body=b"x" * 10) + request(b"POST", b"/small", body=b"x" * 11) +
