@@ -8,7 +8,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import HOST, Case, request  # noqa: E402
+from gateway import HOST, PROGRAM, Case, request  # noqa: E402
 
 
 class Hostile(Case):
@@ -222,6 +222,19 @@ class OnEveryAddress(Case):
             self.assertEqual(self.ask(b"GET", b"/describe/x", host=b"Host: " + host + b"\r\n").status, 200, host)
         for host in (b"evil.example", name + b"x", b"x" + name, name + b".evil.example", name + b".local.evil.example"):
             self.assertEqual(self.ask(b"GET", b"/describe/x", host=b"Host: " + host + b"\r\n").status, 421, host)
+
+
+class Health(Case):
+    """/healthz goes by any name, for it is asked by supervisors that know addresses only; but by one."""
+
+    program = PROGRAM
+
+    def test_a_host_is_named_once(self):
+        for host in (b"", b"Host:\r\n", HOST + HOST, b"Host: a b\r\n"):
+            self.assertEqual(self.ask(b"GET", b"/healthz", host=host).status, 400, host)
+        for host in (HOST, b"Host: evil.example\r\n", b"Host: 192.0.2.1:80\r\n"):
+            self.assertEqual(self.ask(b"GET", b"/healthz", host=host).status, 200, host)
+        self.assertEqual(self.ask(b"GET", b"/healthz", host=b"", version=b"1.0").status, 200)
 
 
 if __name__ == "__main__":
