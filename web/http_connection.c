@@ -69,6 +69,8 @@ static bool read_origin(struct web_connection *connection, char *buf, size_t cap
     return len >= 0;
 }
 
+static const char no_valid_host[] = "one valid Host header is needed";
+
 /* @return 0, or the status to refuse with. HOST is set if 0 or the verdict is about the origin. */
 static unsigned check_host(struct web_connection *connection, struct authority *host, const char **detail)
 {
@@ -76,7 +78,7 @@ static unsigned check_host(struct web_connection *connection, struct authority *
     const struct web_settings *settings = web_settings(connection->owner);
     int len = lws_guard_header(connection->wsi, "host", text, sizeof text);
     if (len <= 0 || !authority_parse(text, host)) {
-        *detail = "one valid Host header is needed";
+        *detail = no_valid_host;
         return 400;
     }
     bool is_local = connection->listener->is_local;
@@ -262,6 +264,14 @@ static void check_origin_of(struct http_request *request)
     enum origin verdict = ORIGIN_NONE;
     request->any_origin = request->route != NULL && request->route->any_origin;
     if (request->any_origin) {
+        /* Any name will do, but there has to be one [RFC 9112, 3.2]. Two come joined by a comma. */
+        char host[HOST_BYTES];
+        struct authority any;
+        int len = lws_guard_header(request->connection->wsi, "host", host, sizeof host);
+        if (!request->is_http_1_0 && (len <= 0 || !authority_parse(host, &any))) {
+            refuse_later(request, 400, no_valid_host);
+            request->closes = true;
+        }
         return;
     }
     unsigned status = check_host_and_origin(request->connection, &verdict, buf, &origin, &detail);
@@ -558,7 +568,7 @@ static int await_body(struct http_request *request)
         if (connection->request == NULL) {
             return -1;
         }
-        lws_guard_expect_body(connection->wsi); /* the answer is still going out */
+        lws_guard_expect_body(connection->wsi, request->body_announced); /* the answer is still going out */
         return 0;
     }
     if (is_asking) {
@@ -568,7 +578,7 @@ static int await_body(struct http_request *request)
         }
     }
     web_connection_set_timer(connection, http_config(connection)->body_timeout_ms);
-    lws_guard_expect_body(connection->wsi);
+    lws_guard_expect_body(connection->wsi, request->body_announced);
     return 0;
 }
 

@@ -73,25 +73,30 @@ REPLACES_LIBRARY size_t lws_buflist_next_segment_len(struct lws_buflist **head, 
     return guard_process.next_segment_len(head, buf);
 }
 
+static struct input_check *check_of(int fd)
+{
+    return fd >= 0 && (size_t)fd < guard_process.descriptors
+               ? atomic_load_explicit(&guard_process.checks[fd], memory_order_relaxed)
+               : NULL;
+}
+
 /* What peers send passes here first: see input_check.h. An error ends the connection; why is told by lws_close_free_wsi(). */
 REPLACES_LIBRARY ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
     if (guard_process.recv == NULL) {
         *(void **)&guard_process.recv = dlsym(RTLD_NEXT, "recv");
     }
-    ssize_t got = guard_process.recv(fd, buf, len, flags);
-    if (got <= 0 || fd < 0 || (size_t)fd >= guard_process.descriptors) {
+    struct input_check *check = check_of(fd);
+    ssize_t got = guard_process.recv(fd, buf, check != NULL ? input_check_room(check, len) : len, flags);
+    if (got <= 0 || check == NULL) {
         return got;
     }
-    struct input_check *check = atomic_load_explicit(&guard_process.checks[fd], memory_order_relaxed);
-    if (check == NULL) {
-        return got;
+    size_t left = (size_t)got;
+    wrong_input = input_check_bytes(check, buf, &left, len);
+    if (wrong_input == NULL && left > 0) {
+        return (ssize_t)left;
     }
-    wrong_input = input_check_bytes(check, buf, (size_t)got);
-    if (wrong_input == NULL) {
-        return got;
-    }
-    errno = ECONNRESET;
+    errno = wrong_input != NULL ? ECONNRESET : EAGAIN;
     return -1;
 }
 
@@ -112,6 +117,13 @@ REPLACES_LIBRARY int lws_return_http_status(struct lws *wsi, unsigned int code, 
     return 1;
 }
 
+/* To lws_read_h1() they are HTTP, too; but it has said itself what is wrong with a frame. */
+static bool is_websocket(struct lws *wsi)
+{
+    const struct input_check *check = check_of(lws_get_socket_fd(wsi));
+    return check != NULL && input_check_has_upgraded(check);
+}
+
 /* lws_read_h1() gives up on a head: without an answer, unless there was one already. */
 REPLACES_LIBRARY void lws_close_free_wsi(struct lws *wsi, enum lws_close_status reason, const char *caller)
 {
@@ -120,7 +132,7 @@ REPLACES_LIBRARY void lws_close_free_wsi(struct lws *wsi, enum lws_close_status 
     }
     if (wrong_input != NULL) {
         guard_process.refuse(wsi, 400, wrong_input);
-    } else if (caller != NULL && strcmp(caller, "lws_read_h1 bail") == 0) {
+    } else if (caller != NULL && strcmp(caller, "lws_read_h1 bail") == 0 && !is_websocket(wsi)) {
         if (head_is_too_large) {
             guard_process.refuse(wsi, 431, "the request line and headers are too large or too many");
         } else {
@@ -425,9 +437,10 @@ unsigned lws_guard_check_framing(struct lws *wsi, bool is_first, struct lws_guar
     return 0;
 }
 
-void lws_guard_expect_body(struct lws *wsi)
+void lws_guard_expect_body(struct lws *wsi, uint64_t len)
 {
-    if (knows_list(wsi) && guard_process.next_segment_len(last_list, NULL) > 0) {
+    /* For a body of 0 bytes the library does not look: it would be at the wrong moment that it finds nothing. */
+    if (len > 0 && knows_list(wsi) && guard_process.next_segment_len(last_list, NULL) > 0) {
         look_away = last_list;
     }
 }

@@ -112,9 +112,9 @@ struct lws_guard_body {
 unsigned lws_guard_check_framing(struct lws *wsi, bool is_first, struct lws_guard_body *body, const char **detail);
 
 /**
- * For LWS_CALLBACK_HTTP that is about to return 0 on a request with body->comes_later: the library is going to look for the body.
+ * For LWS_CALLBACK_HTTP that is about to return 0 on a request with body->comes_later: the library is going to look for the body, of LEN bytes.
  */
-void lws_guard_expect_body(struct lws *wsi);
+void lws_guard_expect_body(struct lws *wsi, uint64_t len);
 
 /** The value of header NAME (lower case) as one string with ", " between several; -1 if it is longer than CAP - 1, 0 if not there. */
 int lws_guard_header(struct lws *wsi, const char *name, char *buf, size_t cap);

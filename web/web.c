@@ -477,7 +477,12 @@ static int on_library(struct lws *wsi, enum lws_callback_reasons reason, void *u
 static void on_refusal(struct lws *wsi, unsigned status, const char *detail)
 {
     struct web_connection *connection = lws_get_opaque_user_data(wsi);
-    if (connection != NULL && connection->wsi != NULL) {
+    if (connection == NULL || connection->wsi == NULL) {
+        return;
+    }
+    if (connection->state == WEB_WEBSOCKET) {
+        ws_refuse(connection, detail);
+    } else {
         http_refuse(connection, status, detail);
     }
 }

@@ -6,6 +6,7 @@
 #include "gateway/broker/client.h"
 #include "gateway/broker/stats.h"
 #include "gateway/net/worker.h"
+#include "protocol/utf8.h"
 #include "web/http.h"
 #include "web/http_connection.h"
 
@@ -15,6 +16,7 @@
 #define MS_PER_S       1000u
 #define CLOSE_MS       2000u    /* for the peer to answer our close frame */
 #define DRAIN_CLOSE_MS 300u     /* the same, when the process ends as soon as it has */
+#define CLOSE_CODE_MAX 4999u    /* that a peer may close with */
 #define PING_TEXT      "alive?" /* not empty: the library keeps empty pongs to itself */
 
 /* --- timers ------------------------------------------------------------------------------------------------------ */
@@ -268,6 +270,32 @@ static int on_writable(struct web_connection *connection)
     return 0;
 }
 
+void ws_refuse(struct web_connection *connection, const char *detail)
+{
+    static const uint8_t close_frame[] = {0x88, 2, LWS_CLOSE_STATUS_PROTOCOL_ERR >> 8,
+                                          LWS_CLOSE_STATUS_PROTOCOL_ERR & 0xFF};
+    struct iovec iov = {(void *)(uintptr_t)close_frame, sizeof close_frame};
+    char peer[160];
+    web_connection_describe(connection, peer, sizeof peer);
+    log_debug("WebSocket refused", LOG_STR("peer", peer), LOG_STR("reason", detail));
+    if (!connection->ws_is_closing && !lws_guard_is_blocked(connection->wsi)) {
+        lws_guard_send(connection->wsi, &iov, 1);
+    }
+}
+
+/* The peer's close frame has the payload IN of LEN bytes: a code and a reason, or nothing. Answered with what it said, unless that is wrong. */
+static int on_close_frame(struct web_connection *connection, const uint8_t *in, size_t len)
+{
+    unsigned code = len >= 2 ? (unsigned)in[0] << 8 | in[1] : 0;
+    if (len == 1 || code > CLOSE_CODE_MAX) {
+        return close_with(connection, CLIENT_END_PEER, LWS_CLOSE_STATUS_PROTOCOL_ERR, "");
+    }
+    if (len > 2 && !utf8_is_valid_text((struct bytes){in + 2, len - 2})) {
+        return close_with(connection, CLIENT_END_PEER, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "");
+    }
+    return 0;
+}
+
 int ws_on_library(struct web_connection *connection, enum lws_callback_reasons reason, void *in, size_t len)
 {
     switch (reason) {
@@ -279,8 +307,7 @@ int ws_on_library(struct web_connection *connection, enum lws_callback_reasons r
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return on_writable(connection);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        /* A close code has two bytes. */
-        return len == 1 ? close_with(connection, CLIENT_END_PEER, LWS_CLOSE_STATUS_PROTOCOL_ERR, "") : 0;
+        return on_close_frame(connection, in, len);
     default:
         return 0;
     }

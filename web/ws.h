@@ -29,6 +29,9 @@ int ws_on_library(struct web_connection *connection, enum lws_callback_reasons r
 /** CONNECTION's timer has fired. */
 void ws_on_timeout(struct web_connection *connection);
 
+/** What has come is against the protocol for the reason DETAIL: say so as far as there is room. The connection is about to be closed. */
+void ws_refuse(struct web_connection *connection, const char *detail);
+
 /** The library destroys its part: tell the core. A no-op if CONNECTION is no WebSocket. */
 void ws_on_gone(struct web_connection *connection);
 

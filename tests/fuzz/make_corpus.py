@@ -238,7 +238,10 @@ def http_input():
     yield "websocket", line + b"Upgrade: websocket\r\n\r\n\x82\x82maskab\x82\xfe\x00\x7emask" + bytes(126) + b"\x89\x80mask"
     yield "unknown_length", line + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     yield "bad_unmasked", line + b"Upgrade: websocket\r\n\r\n\x82\x02ab"
-    yield "bad_beginning_of_a_name", line + b"Accep: x\r\nContent-Length: 5\r\n\r\n"
+    yield "no_length", b"POST / HTTP/1.1\r\nHost: a\r\n\r\nPUT / HTTP/1.1\n\nPATCH / HTTP/1.0\r\n\r\n" + line + b"\r\n"
+    yield "empty_lines", b"\r\n\n" + line + b"Content-Length: 1\r\n\r\nx\r\n" + line + b"\r\n"
+    yield "bad_small_letters", b"get / HTTP/1.1\r\n\r\n"
+    yield "beginning_of_a_name", line + b"Accep: x\r\nContent-Length: 5\r\n\r\n"
     yield "bad_white_space", line + b"Content-Length : 5\r\n\r\n"
     yield "bad_return", line + b"Zz: a\rb\r\n\r\n"
 

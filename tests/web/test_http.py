@@ -107,6 +107,43 @@ class Requests(Case):
                 self.assertEqual(connection.answer().status, status)
                 self.assertTrue(connection.is_closed())
 
+    def test_announced_empty_bodies_lose_no_place_in_the_queue(self):
+        """The second segment may come while the first is being read."""
+        data = request(b"POST", b"/echo", body=b"") * 2 + request(b"POST", b"/echo", body=b"abc") + request(b"POST", b"/echo", body=b"") + \
+            request(b"GET", b"/stats")
+        for cut in list(range(len(data))) * 3:
+            with self.connect() as connection:
+                connection.send(data[:cut])
+                connection.send(data[cut:])
+                self.assertEqual([connection.answer().body for _ in range(4)], [b"", b"", b"abc", b""], cut)
+                self.assertEqual(connection.answer().status, 200, cut)
+
+    def test_body_is_empty_if_nothing_is_said_about_it(self):
+        """As with "curl -X POST": at every cut, and the connection goes on."""
+        data = b"".join(method + b" /echo HTTP/1.1\r\n" + HOST + b"\r\n" for method in (b"POST", b"PUT")) + \
+            request(b"POST", b"/echo", body=b"abc") + b"POST /echo HTTP/1.1\n" + HOST + b"\n" + request(b"GET", b"/stats")
+        for cut in range(len(data)):
+            with self.connect() as connection:
+                connection.send(data[:cut])
+                connection.send(data[cut:])
+                answers = [connection.answer() for _ in range(5)]
+                self.assertEqual([answer.status for answer in answers], [200] * 5, cut)
+                self.assertEqual([answer.body for answer in answers[:4]], [b"", b"", b"abc", b""], cut)
+
+    def test_empty_lines_in_front_of_a_request_are_passed_over(self):
+        with self.connect() as connection:
+            connection.send(b"\r\n")
+            connection.send(b"\r\n" + request(b"POST", b"/echo", body=b"abc") + b"\r\n" + request(b"GET", b"/stats") + b"\n")
+            self.assertEqual(connection.answer().body, b"abc")
+            self.assertEqual(connection.answer().status, 200)
+            connection.send(b"\n" + request(b"GET", b"/stats"))
+            self.assertEqual(connection.answer().status, 200)
+
+    def test_names_of_headers_may_be_the_beginning_of_others(self):
+        for header in (b"X: 1", b"A:b", b"Accept-:", b"Proxy: x", b"H:", b"x-forwarded: 1"):
+            answer = self.ask(b"POST", b"/echo", header + b"\r\nX-Custom: seen\r\n", body=b"1")
+            self.assertEqual((answer.status, answer.body, answer.headers["x-custom"]), (200, b"1", "seen"), header)
+
     def test_body_above_the_route_s_limit_is_413(self):
         with self.connect() as connection:
             connection.send(request(b"POST", b"/small", body=b"x" * 10) + request(b"POST", b"/small", body=b"x" * 11) +

@@ -302,15 +302,6 @@ class Endings(Sockets):
         web_socket.send(*frames)
         self.assertEqual(web_socket.close_code(), code, frames)
 
-    def breaks(self, *frames):
-        """The connection ends, with a close frame or without."""
-        web_socket = self.open().begin()
-        web_socket.send(*frames)
-        try:
-            web_socket.connection.rest()
-        except ConnectionResetError:
-            pass
-
     def test_text_is_refused_with_1003(self):
         self.ends(1003, frame(TEXT, b"\xc0\x00"))
         self.ends(1003, frame(TEXT, b""))
@@ -328,11 +319,14 @@ class Endings(Sockets):
         for reserved in (1, 2, 4, 7):
             self.ends(1002, frame(BINARY, PINGREQ, reserved=reserved))
 
-    def test_frames_without_a_mask_and_lengths_without_sense_break_it(self):
-        self.breaks(frame(BINARY, PINGREQ, mask=b""))
-        self.breaks(frame(PING, b"", mask=b""))
-        self.breaks(b"\x82\xff" + b"\xff" * 8 + b"\0\0\0\0")
-        self.breaks(b"\x89\xfe\x00\x7e\0\0\0\0" + b"x" * 126)
+    def test_frames_without_a_mask_and_lengths_without_sense_are_1002(self):
+        for wrong in (frame(BINARY, PINGREQ, mask=b""), frame(PING, b"", mask=b""), frame(CLOSE, b"", mask=b""),
+                      b"\x82\xff" + b"\xff" * 8 + b"\0\0\0\0", b"\x89\xfe\x00\x7e\0\0\0\0" + b"x" * 126,
+                      b"\x88\xfe\x00\x7e\0\0\0\0" + b"x" * 126, b"\x8a\xff"):
+            web_socket = self.open().begin()
+            web_socket.send(wrong)
+            self.assertEqual(web_socket.control(CLOSE), struct.pack(">H", 1002), wrong)
+            self.assertTrue(web_socket.connection.is_closed())
         self.check_alive()
 
     def test_close_is_answered_with_its_code(self):
@@ -347,11 +341,15 @@ class Endings(Sockets):
         self.assertTrue(web_socket.connection.is_closed())
 
     def test_close_codes_that_none_may_send_are_1002(self):
-        for code in (0, 999, 1004, 1005, 1006, 1015, 2999):
+        for code in (0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65535):
             web_socket = self.open().begin()
             web_socket.send(frame(CLOSE, struct.pack(">H", code)))
             self.assertEqual(web_socket.control(CLOSE)[:2], struct.pack(">H", 1002), code)
         self.ends(1002, frame(CLOSE, b"x"))
+
+    def test_close_reason_that_is_no_utf_8_is_1007(self):
+        for reason in (b"\xff", b"a\xc0\x80", b"\xed\xa0\x80", b"\xe2\x82"):
+            self.ends(1007, frame(CLOSE, struct.pack(">H", 1000) + reason))
 
     def test_mqtt_disconnect_ends_the_connection(self):
         web_socket = self.open().begin()
