@@ -126,10 +126,16 @@ static bool ask_for(struct load *load, const struct outgoing_entry *entry, size_
     return true;
 }
 
+/* True if ENTRY is to be sent and on disk alone. What its record has still in memory need not be there yet. */
 static bool is_missing(const struct outgoing_entry *entry)
 {
-    return entry->message == NULL && entry->record != NULL && entry->state != OUTGOING_RELEASED &&
-           entry->state != OUTGOING_RERELEASE;
+    if (entry->message != NULL || entry->record == NULL || entry->state == OUTGOING_RELEASED ||
+        entry->state == OUTGOING_RERELEASE) {
+        return false;
+    }
+    struct message *message = store_record_message(entry->record);
+    message_unref(message);
+    return message == NULL;
 }
 
 /* What SESSION sends next. */

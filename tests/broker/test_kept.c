@@ -718,6 +718,24 @@ START_TEST(a_session_that_moves_or_ends_while_it_is_read_for_leaves_nothing_behi
 }
 END_TEST
 
+START_TEST(what_is_read_ahead_does_not_ask_for_what_is_not_on_disk_yet)
+{
+    struct harness *h = harness_new(2);
+    leave_subscriber(h, 0, "s", 1);
+    leave_subscriber(h, 1, "other", 1);
+    struct tc *publisher = tc_connect(h, "publisher", MQTT_5_0);
+    tc_publish(publisher, "t", "on disk", 1);
+    h->asleep[1] = true; /* it has not added itself yet */
+    send_message(publisher, "t", "in memory", 1);
+    struct tc *s = tc_connect_persistent(h, "s", MQTT_5_0);
+    tc_receive(s, "t", "on disk", 1);
+    tc_receive(s, "t", "in memory", 1);
+    ck_assert_uint_eq(HARNESS_STAT(h, dropped_damaged), 0);
+    ck_assert_uint_eq(h->store.submitted.reads, 1);
+    harness_free(h);
+}
+END_TEST
+
 START_TEST(a_message_that_cannot_be_read_is_counted_and_skipped)
 {
     struct harness *h = harness_new(1);
@@ -861,6 +879,7 @@ static Suite *suite(void)
     TCase *reading = tcase_create("reading");
     tcase_add_test(reading, what_waits_for_who_is_away_is_on_disk_alone);
     tcase_add_test(reading, a_session_that_moves_or_ends_while_it_is_read_for_leaves_nothing_behind);
+    tcase_add_test(reading, what_is_read_ahead_does_not_ask_for_what_is_not_on_disk_yet);
     tcase_add_test(reading, a_message_that_cannot_be_read_is_counted_and_skipped);
     suite_add_tcase(s, reading);
     TCase *restart = tcase_create("restart");
