@@ -140,7 +140,9 @@ static struct store_write *will_write(const struct place *place, const struct se
     if (write == NULL) {
         return NULL;
     }
-    uint64_t due_ms = timer_is_set(&will->timer) ? place->wall_ms + (will->due_ms - place->now_ms) : 0;
+    /* One that waits for its client after a restart would wait anew after another one. */
+    bool is_due = timer_is_set(&will->timer) && !will->after_restart;
+    uint64_t due_ms = is_due ? place->wall_ms + (will->due_ms - place->now_ms) : 0;
     uint8_t *at = write->value;
     *at++ = ENCODING;
     *at++ = (uint8_t)((message->retain ? WILL_RETAIN : 0) | (will->has_expiry ? WILL_EXPIRY : 0));

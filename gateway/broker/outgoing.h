@@ -46,6 +46,7 @@ struct outgoing_entry {      /* owner: the session's place */
     uint8_t state;
     uint8_t qos; /* effective: 0..2 */
     bool retain;
+    bool is_restored; /* it is not known whether it was sent before the restart */
 };
 
 struct outgoing_ring {

@@ -96,8 +96,19 @@ struct recovered { /* owner: its place */
     uint32_t sent_count;
 };
 
+/* A will that is published, or begins to wait, when everything is there that may want it. */
+struct found_will {
+    struct session *session;
+    struct will *will; /* owned */
+    uint64_t number;
+    uint64_t delay_ms;
+};
+
 struct recovering { /* owner: the place */
     struct link_table sessions;
+    struct found_will *wills; /* owned, heap */
+    size_t will_count;
+    size_t will_capacity;
 };
 
 /* --- both sides ------------------------------------------------------------------------------------------------------------------ */
@@ -247,31 +258,53 @@ static bool restore_will(struct place *place, const struct item *item)
     if (session == NULL) {
         return false;
     }
-    if (session->will != NULL) { /* of an old session with this client id: it is due */
-        will_publish(place, session);
+    struct recovering *recovering = place->recovering;
+    if (recovering->will_count == recovering->will_capacity) {
+        size_t capacity = recovering->will_capacity > 0 ? 2 * recovering->will_capacity : 16;
+        struct found_will *grown = realloc(recovering->wills, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return false;
+        }
+        recovering->wills = grown;
+        recovering->will_capacity = capacity;
     }
     struct message *message = will_message(&k, session->hash);
-    session->will = message != NULL ? will_new(session, message) : NULL;
-    if (session->will == NULL) {
+    struct will *will = message != NULL ? will_new(session, message) : NULL;
+    if (will == NULL) {
         return false;
     }
-    session->kept->will_number = item->part;
-    session->will->delay_s = k.delay_s;
-    session->will->has_expiry = k.has_expiry;
-    session->will->expiry_interval_s = k.expiry_s;
-    session->will->after_restart = k.due_ms == 0;
-    uint32_t grace_s = place->settings->limits.restart_will_grace_s;
-    uint64_t delay_ms = (uint64_t)(k.delay_s > grace_s ? k.delay_s : grace_s) * 1000;
+    will->delay_s = k.delay_s;
+    will->has_expiry = k.has_expiry;
+    will->expiry_interval_s = k.expiry_s;
+    will->after_restart = k.due_ms == 0;
+    uint64_t delay_ms = (uint64_t)k.delay_s * 1000;
     if (k.due_ms != 0) {
-        delay_ms = k.due_ms > place->wall_ms ? k.due_ms - place->wall_ms : 0;
-        delay_ms = delay_ms < (uint64_t)k.delay_s * 1000 ? delay_ms
-                                                         : (uint64_t)k.delay_s * 1000; /* a clock that was set back */
+        uint64_t left_ms = k.due_ms > place->wall_ms ? k.due_ms - place->wall_ms : 0;
+        delay_ms = left_ms < delay_ms ? left_ms : delay_ms; /* the clock may have been set back */
+    } else {
+        uint64_t grace_ms = (uint64_t)place->settings->limits.restart_will_grace_s * 1000;
+        delay_ms = delay_ms > grace_ms ? delay_ms : grace_ms;
     }
-    will_arm_ms(place, session, delay_ms);
-    if (session->expiry_s == 0) { /* it only waits for its will */
-        timer_wheel_set(place->wheel, &session->timer, session->will->due_ms + 1);
-    }
+    recovering->wills[recovering->will_count++] =
+        (struct found_will){.session = session, .will = will, .number = item->part, .delay_ms = delay_ms};
     return true;
+}
+
+/* The wills begin to wait. Of several in one session the newest does, the others are those of sessions that have ended. */
+static void release_wills(struct place *place)
+{
+    struct recovering *recovering = place->recovering;
+    for (size_t i = 0; i < recovering->will_count; i++) {
+        const struct found_will *found = &recovering->wills[i];
+        struct session *session = found->session;
+        will_publish(place, session);
+        session->will = found->will;
+        session->kept->will_number = found->number;
+        will_arm_ms(place, session, found->delay_ms);
+        if (session->expiry_s == 0) { /* it only waits for its will */
+            timer_wheel_set(place->wheel, &session->timer, session->will->due_ms + 1);
+        }
+    }
 }
 
 static bool restore_subscription(struct place *place, const struct recovered *r, const struct item *item)
@@ -423,6 +456,7 @@ static bool arrange(struct place *place, struct recovered *r)
     while (outgoing->queue.count > 0) {
         entries[n] = outgoing_pop(&outgoing->queue);
         entries[n].state = entries[n].seq < r->sent_below ? OUTGOING_RESEND : OUTGOING_QUEUED;
+        entries[n].is_restored = true;
         n++;
     }
     for (uint32_t i = 0; i < r->sent_count; i++) {
@@ -470,10 +504,6 @@ static bool settle(struct place *place, struct recovered *r)
     }
     session_classify(place, session);
     session_update_room(place, session);
-    set_expiry_timer(place, r);
-    if (r->was_connected) {
-        kept_detached(place, session); /* its time begins now, and not once more after the next crash */
-    }
     return true;
 }
 
@@ -482,17 +512,36 @@ static bool settle_all(struct place *place)
     struct link_table *sessions = &place->recovering->sessions;
     bool all = true;
     for (size_t c = 0; c < sessions->chain_count; c++) {
+        for (struct link *link = sessions->chains[c]; link != NULL; link = link->next) {
+            struct recovered *r = TG_CONTAINER_OF(link, struct recovered, link);
+            all &= r->session == NULL || settle(place, r);
+        }
+    }
+    return all;
+}
+
+/* Time goes on for what was restored. */
+static void release_all(struct place *place)
+{
+    struct link_table *sessions = &place->recovering->sessions;
+    release_wills(place);
+    for (size_t c = 0; c < sessions->chain_count; c++) {
         for (struct link *link = sessions->chains[c]; link != NULL;) {
             struct recovered *r = TG_CONTAINER_OF(link, struct recovered, link);
             link = link->next;
-            all &= r->session == NULL || settle(place, r);
+            if (r->session != NULL) {
+                set_expiry_timer(place, r);
+            }
+            if (r->session != NULL && r->was_connected) {
+                kept_detached(place, r->session); /* its time begins now, and not once more after the next crash */
+            }
             recovered_free(r);
         }
     }
     link_table_fini(sessions);
+    free(place->recovering->wills);
     free(place->recovering);
     place->recovering = NULL;
-    return all;
 }
 
 /* --- batches -------------------------------------------------------------------------------------------------------------------------- */
@@ -527,6 +576,14 @@ static void on_batch(struct place *place, struct mail *mail)
 static void on_end(struct place *place, struct mail *mail)
 {
     give_back((struct batch *)mail, place->recovering != NULL && !settle_all(place));
+}
+
+static void on_release(struct place *place, struct mail *mail)
+{
+    if (place->recovering != NULL) {
+        release_all(place);
+    }
+    give_back((struct batch *)mail, false);
 }
 
 /* Wait until places have COUNT batches at most. @return false if one of them ran out of memory */
@@ -882,25 +939,31 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
     atomic_store(&recover->recovery->total, total);
 }
 
-/* Everything has been read and sent: let the places put it in order. */
+/* Let every place do something, and wait for it. @return false without memory */
+static bool everywhere(struct recover *recover, mail_receive_fn receive)
+{
+    bool ok = true;
+    for (unsigned p = 0; ok && p < recover->broker->place_count; p++) {
+        struct batch *batch = batch_new(recover);
+        ok = batch != NULL && post(recover, p, batch, receive);
+    }
+    return wait_for_places(recover, 0) && ok;
+}
+
+/* Everything has been read and sent: let the places put it in order, and then, when all of them have, let time go on. */
 static enum tg_err end(struct recover *recover)
 {
     bool ok = true;
     for (unsigned p = 0; p < recover->broker->place_count; p++) {
         ok &= flush(recover, p);
     }
-    ok &= wait_for_places(recover, 0);
-    for (unsigned p = 0; ok && p < recover->broker->place_count; p++) {
-        struct batch *batch = batch_new(recover);
-        ok = batch != NULL && post(recover, p, batch, on_end);
-    }
-    ok &= wait_for_places(recover, 0);
+    ok = wait_for_places(recover, 0) && ok && everywhere(recover, on_end);
     if (!ok || recover->out_of_memory) {
         return TG_ERR_NO_MEMORY;
     }
     retained_sweep_tombstones(recover->broker->retained, recover->port);
     retained_continue_at(recover->broker->retained, recover->version);
-    return TG_OK;
+    return everywhere(recover, on_release) ? TG_OK : TG_ERR_NO_MEMORY;
 }
 
 static void fini(struct recover *recover)

@@ -267,6 +267,11 @@ static void resend(struct place *place, struct session *session)
                 rerelease_rest(session);
                 return; /* [MQTT-3.3.4-9] */
             }
+            if (entry->is_restored && is_expired(place, entry)) { /* else it had begun in time */
+                STATS_ADD(&place->stats, dropped_expired, 1);
+                session_finish(place, session, outgoing->resend_from);
+                continue; /* the next one has moved here */
+            }
             if (entry->message == NULL && !load_entry(place, session, entry)) {
                 return;
             }
