@@ -384,6 +384,9 @@ static bool restore_message(struct place *place, const struct recovered *r, stru
     struct outgoing_entry *entry = &item->entry;
     struct session *session = r != NULL ? r->session : NULL;
     bool is_expired = store_record_expires_ms(entry->record) <= place->wall_ms;
+    if (session != NULL && entry->qos == 2 && entry->seq < r->sent_below) {
+        is_expired = false; /* the client may hold its packet id, and would take a later message for this one */
+    }
     if (session == NULL || is_expired || is_finished(r, entry->seq)) {
         if (is_expired) {
             STATS_ADD(&place->stats, dropped_expired, 1);
@@ -795,15 +798,16 @@ static bool on_entry(void *arg, enum store_table table, struct bytes key, struct
     }
 }
 
-/* Wall clock to monotonic, as far as this process is concerned. */
-static uint64_t to_monotonic(const struct recover *recover, uint64_t expires_ms)
+/* When FOUND expires, wall clock to monotonic, as far as this process is concerned; not later than it would have been given when it was published,
+ * if the clock was set back since. */
+static uint64_t expiry_of(const struct recover *recover, const struct store_found *found)
 {
     const struct broker *broker = recover->broker;
-    if (expires_ms == STORE_NEVER_EXPIRES) {
+    if (found->expires_ms == STORE_NEVER_EXPIRES) {
         return MESSAGE_NEVER_EXPIRES;
     }
-    return expires_ms > broker->started_wall_ms ? broker->started_ms + (expires_ms - broker->started_wall_ms)
-                                                : broker->started_ms;
+    uint64_t since_ms = found->stored_ms > broker->started_wall_ms ? found->stored_ms : broker->started_wall_ms;
+    return found->expires_ms > since_ms ? broker->started_ms + (found->expires_ms - since_ms) : broker->started_ms;
 }
 
 /* What FOUND was when it was published. NULL without memory. */
@@ -817,7 +821,7 @@ static struct message *message_of(const struct recover *recover, const struct st
         memcpy(at + found->topic.len + found->properties.len, found->payload.data, found->payload.len);
         message->qos = found->qos;
         message->retain = found->retain;
-        message->expires_ms = to_monotonic(recover, found->expires_ms);
+        message->expires_ms = expiry_of(recover, found);
         message->publisher = found->publisher;
         message->version = found->version;
         message->stored_ms = found->stored_ms;

@@ -267,7 +267,8 @@ static void resend(struct place *place, struct session *session)
                 rerelease_rest(session);
                 return; /* [MQTT-3.3.4-9] */
             }
-            if (entry->is_restored && is_expired(place, entry)) { /* else it had begun in time */
+            /* Else it had begun in time. Of QoS 2 the client may hold the packet id, and would take a later message for this one. */
+            if (entry->is_restored && entry->qos < 2 && is_expired(place, entry)) {
                 STATS_ADD(&place->stats, dropped_expired, 1);
                 session_finish(place, session, outgoing->resend_from);
                 continue; /* the next one has moved here */

@@ -40,15 +40,17 @@ bool lmdb_read_body(const struct lmdb_files *files, MDB_txn *txn, uint64_t mid, 
     return true;
 }
 
-/* Wall clock of the disk to the clock of this boot. */
-static uint64_t to_monotonic(const struct lmdb_store *lmdb, uint64_t wall_ms)
+/* When FOUND expires: wall clock of the disk to the clock of this boot; not later than it was when it was published, if the wall clock was
+ * set back since. */
+static uint64_t expiry_of(const struct lmdb_store *lmdb, const struct lmdb_message *found)
 {
-    if (wall_ms == STORE_NEVER_EXPIRES) {
+    if (found->expires_ms == STORE_NEVER_EXPIRES) {
         return MESSAGE_NEVER_EXPIRES;
     }
     uint64_t wall_now = lmdb->wall_ms();
     uint64_t now = lmdb->monotonic_ms();
-    return wall_ms > wall_now ? now + (wall_ms - wall_now) : now;
+    uint64_t since = found->stored_ms > wall_now ? found->stored_ms : wall_now;
+    return found->expires_ms > since ? now + (found->expires_ms - since) : now;
 }
 
 /* @return NULL if it is not there, damaged, or there is no memory */
@@ -79,7 +81,7 @@ static struct message *read_message(struct lmdb_store *lmdb, MDB_txn *txn, uint6
     }
     message->qos = found.qos;
     message->retain = (found.flags & LMDB_FLAG_RETAIN) != 0;
-    message->expires_ms = to_monotonic(lmdb, found.expires_ms);
+    message->expires_ms = expiry_of(lmdb, &found);
     message->publisher = found.publisher;
     message->version = found.version;
     message->stored_ms = found.stored_ms;
