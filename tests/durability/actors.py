@@ -391,6 +391,9 @@ class HttpPublisher(Actor, Stream):
         Stream.note_sent(self, when, *plan)
         self.waiting = len(self.operations) - 1
 
+    def note_resent(self, when, number):
+        self.operations[number].resent = True
+
     def note_acked(self, when, number, answer):
         self.operations[number].acked = when
         self.operations[number].answer = answer
@@ -405,6 +408,7 @@ class HttpPublisher(Actor, Stream):
         if self.waiting is not None and not self.keyed:
             self.waiting = None  # nobody will know
         if self.waiting is not None:
+            self.note("resent", self.waiting)
             self.request(self.operations[self.waiting])
 
     def repeat_answered(self, count):
@@ -576,7 +580,8 @@ class Subscriber(Client):
         now = time.monotonic()
         if op.topic != pkt.topic or len(pkt.payload) != len(publisher.payload(op)):
             self.world.problem("wrong", "%s: %s came with another topic or length", self.name, key)
-        if op.must_have_expired(now) and key not in self.unacked and pkt.packet_id not in self.unreleased:
+        # what comes with DUP may have been under way when it expired, and the gateway cannot know that it was not
+        if op.must_have_expired(now) and not pkt.dup:
             self.world.problem("resurrected", "%s: %s came %.1f s after it had expired", self.name, key,
                                now - op.promised - op.expiry)
         if self.version == 5:

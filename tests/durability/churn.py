@@ -7,6 +7,7 @@ from gateway import wire
 from world import MqttLink
 
 FILTERS = 6
+LEAVE_S = 0.3  # after which a DISCONNECT, which nobody acknowledges, has taken effect
 LATE_S = 6.0  # by how much a will may be late on a loaded machine
 NO_LOCAL, RETAIN_AS_PUBLISHED = 0x04, 0x08
 
@@ -215,6 +216,7 @@ class Will(Client):
         self.end = end
         self.verdict = "either"
         self.left = None
+        self.struck = False
         self.not_before = self.not_after = None
         self.judged = False
 
@@ -238,8 +240,9 @@ class Will(Client):
 
     def on_killed(self, struck, grace):
         wait = max(self.delay, grace)
-        if self.verdict == "either" and self.left is not None and self.left < struck - 1.5:
+        if not self.struck and self.left is not None and self.left < struck - LEAVE_S:
             self.verdict = "must not"
+        self.struck = True
         if self.connected and self.connects == 1:
             self.verdict = "must"
             self.not_before = struck + wait

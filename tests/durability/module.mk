@@ -6,7 +6,8 @@ durability_tests = \
 	tests/durability/test_disk.py \
 	tests/durability/test_full_size.py \
 	tests/durability/test_kill.py \
-	tests/durability/test_power_cut.py
+	tests/durability/test_power_cut.py \
+	tests/durability/test_restart.py
 
 dist_check_SCRIPTS += $(durability_tests)
 

@@ -262,12 +262,11 @@ class Disk(unittest.TestCase):
         with self.assertRaises(wire.Closed):
             while True:
                 self.assertFalse(isinstance(old.read(), wire.Ack))
-        # what need not be kept goes on
+        # what nobody is promised goes on
         hears = self.link(gateway)
         hears.subscribe(("live", 1))
-        hears.send(wire.publish("live", b"a", 1, 7))
-        came = {type(hears.read()).__name__ for _ in range(2)}
-        self.assertEqual(came, {"Publish", "Ack"})
+        hears.send(wire.publish("live", b"a"))
+        self.assertEqual(hears.read(wire.PUBLISH).payload, b"a")
         # a kill loses nothing of a full store
         gateway.kill()
         gateway.start()
@@ -305,16 +304,16 @@ class Disk(unittest.TestCase):
             self.skipTest("only root can mount a small disk")
         folder = tempfile.mkdtemp(prefix="tidegate-small-disk-")
         self.addCleanup(shutil.rmtree, folder, True)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", folder], stderr=subprocess.DEVNULL).returncode != 0:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", folder], stderr=subprocess.DEVNULL).returncode != 0:
             self.skipTest("tmpfs cannot be mounted here")
         self.addCleanup(subprocess.run, ["umount", "-l", folder])
-        self.full_disk(lambda _: subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True), store=folder + "/store")
+        self.full_disk(lambda _: subprocess.run(["mount", "-o", "remount,size=200m", folder], check=True), store=folder + "/store")
 
     def test_a_limit_of_the_file_s_size_is_never_a_false_acknowledgement(self):
         def lift(gateway):
             gateway.prepare = None
 
-        self.full_disk(lift, prepare=limit_file_size(4 * MIB))
+        self.full_disk(lift, prepare=limit_file_size(32 * MIB))
 
     def recorded(self, **environment):
         problem = recording_problem()
