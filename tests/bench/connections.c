@@ -34,21 +34,6 @@ struct crowd {
     struct histogram latency;
 };
 
-/* Wait until the server has nothing more to do, then ask for its memory. */
-static void memory_of(const struct crowd *c, struct process_memory *memory)
-{
-    struct span span;
-    unsigned looks = 0;
-    do {
-        span_begin(&span, c->options->pid);
-        (void)poll(NULL, 0, 40);
-        span_end(&span, c->options->pid);
-    } while (span.server_ns > span.ns / 100 && looks++ < 50);
-    if (!process_memory_get(c->options->pid, memory)) {
-        die("the server is gone");
-    }
-}
-
 static void enter(struct crowd *c, uint32_t index);
 
 /* Waiting for the server to close, after DISCONNECT, makes its part of the work count. */
@@ -85,7 +70,7 @@ static void visitor_packet(struct loop *loop, struct peer *peer, uint8_t first, 
         visitor_ready(c, v);
         return;
     }
-    mqtt_check_connack(first, body, len, c->options->version);
+    mqtt_check_connack(first, body, len, false, c->options->version);
     histogram_add(&c->latency, loop->now_ns - v->opened_ns);
     if (c->subscribe) {
         char text[48];
@@ -105,7 +90,7 @@ static void enter(struct crowd *c, uint32_t index)
     v->connected = false;
     v->opened_ns = clock_ns();
     peer_open(c->loop, &v->peer, &visitor_handler, c, index);
-    mqtt_queue_connect(c->loop, &v->peer, "visitor", c->number++, c->options->version);
+    mqtt_queue_connect(c->loop, &v->peer, "visitor", c->number++, MQTT_SESSION_CLEAN, c->options->version);
 }
 
 /* Connect all visitors, none of which is connected. */
@@ -201,9 +186,9 @@ void idle_run(const struct options *options, struct loop *loop, json_t *result)
     struct process_memory before;
     struct process_memory after;
     struct span span;
-    memory_of(c, &before);
+    server_memory_at_rest(c->options->pid, &before);
     enter_all(c);
-    memory_of(c, &after);
+    server_memory_at_rest(c->options->pid, &after);
     span_begin(&span, options->pid);
     uint64_t end_ns = clock_ns() + options->measure_ms * NS_PER_MS;
     while (clock_ns() < end_ns) {
@@ -233,7 +218,7 @@ void churn_run(const struct options *options, struct loop *loop, json_t *result)
     for (uint32_t round = 0; round < options->rounds; round++) {
         enter_all(c);
         leave_all(c);
-        memory_of(c, round == 0 ? &first : &last);
+        server_memory_at_rest(c->options->pid, round == 0 ? &first : &last);
     }
     span_end(&span, options->pid);
     span_report(result, &span, (uint64_t)options->clients * options->rounds);

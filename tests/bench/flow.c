@@ -1,10 +1,13 @@
-/* Workloads in which messages flow from publishers to subscribers: pairs, fan-in, fan-out.
+/* Workloads in which messages flow from publishers to subscribers: pairs, fan-in, fan-out, and with subscribers that are away.
  *
  * Each publisher keeps a window: it never has more messages on their way than that, from its own write until all their
  * receivers have them and, above QoS 0, until they are acknowledged. So no server has a reason to drop one, and
  * every missing, doubled or overtaken message is a fault. When a part of the window comes free, it is filled with one
  * write. At a fixed rate a message is stamped with the time at which it should have been sent, so that a server that is
- * late cannot hide it by slowing the publisher down. */
+ * late cannot hide it by slowing the publisher down.
+ *
+ * While the subscribers are away a message has left the window when it is acknowledged, which is what is measured; then they come back and
+ * get everything. */
 #include "tests/bench/load.h"
 
 #include <stdio.h>
@@ -14,6 +17,7 @@
 #include "protocol/publish.h"
 #include "tests/bench/histogram.h"
 #include "tests/bench/mqtt.h"
+#include "tests/bench/process.h"
 #include "tests/bench/sequence.h"
 
 #define TOPIC_BYTES           24u
@@ -34,6 +38,7 @@ struct publisher {
     uint32_t released;  /* QoS 2: PUBRELs sent */
     uint32_t acked;     /* above QoS 0: messages that the server is done with */
     uint32_t *receipts; /* fan-out: per message of the window, how many receivers have it */
+    uint64_t *sent_ns;  /* receivers are away: of each message of the window */
     uint8_t *packet;    /* a whole PUBLISH, patched for each message */
     size_t packet_len;
     size_t topic_at;
@@ -58,10 +63,13 @@ struct flow {
     uint32_t subscriber_count;
     uint32_t receivers; /* of each message */
     bool one_stream_per_publisher;
+    bool away;                /* the receivers are, so far */
+    bool returning;           /* they have sessions already */
+    uint32_t quota;           /* messages that each publisher may send */
     struct sequence *streams; /* by publisher or by subscriber */
     uint32_t ready;           /* peers that are connected and subscribed */
     bool sending;
-    uint64_t deliveries;
+    uint64_t done;  /* deliveries; while receivers are away: acknowledgements */
     uint64_t wrong; /* packets that nobody should have got, or not like this */
     uint64_t start_ns;
     uint64_t scheduled; /* fixed rate: messages that became due so far */
@@ -116,14 +124,14 @@ static void plain_topic(char *out, uint32_t publisher)
 static uint32_t free_window(const struct flow *f, const struct publisher *p)
 {
     uint32_t done = p->delivered;
-    if (f->options->qos > 0 && p->acked < done) {
+    if (f->away || (f->options->qos > 0 && p->acked < done)) {
         done = p->acked;
     }
     uint32_t room = f->options->window - (p->sent - done);
     if (f->options->rate > 0 && room > p->due - p->sent) {
         room = p->due - p->sent;
     }
-    return room;
+    return room < f->quota - p->sent ? room : f->quota - p->sent;
 }
 
 static uint64_t due_ns(const struct flow *f, uint64_t message)
@@ -155,6 +163,9 @@ static void publisher_flush(struct loop *loop, struct peer *peer)
         if (f->options->rate > 0) {
             stamp.sent_ns = due_ns(f, (uint64_t)stamp.number * f->publisher_count + peer->index);
         }
+        if (f->away) {
+            p->sent_ns[stamp.number % f->options->window] = stamp.sent_ns;
+        }
         memcpy(at + p->stamp_at, &stamp, sizeof stamp);
         at += p->packet_len;
     }
@@ -174,10 +185,14 @@ static void publisher_packet(struct loop *loop, struct peer *peer, uint8_t first
         mqtt_queue_ack(loop, peer, MQTT_PUBREL, id);
     } else if (f->options->qos > 0 && first == last_ack) {
         f->wrong += mqtt_ack_id(body, len) != 1u + p->acked % 65535u;
+        if (f->away) {
+            histogram_add(&f->latency, loop->now_ns - p->sent_ns[p->acked % f->options->window]);
+            f->done++;
+        }
         p->acked++;
         peer_mark_dirty(loop, peer);
     } else {
-        mqtt_check_connack(first, body, len, f->options->version);
+        mqtt_check_connack(first, body, len, false, f->options->version);
         f->ready++;
     }
 }
@@ -211,6 +226,9 @@ static void publisher_init(struct flow *f, struct publisher *p, uint32_t index)
     p->peer.fd = -1;
     if (f->receivers > 1) {
         p->receipts = must_calloc(o->window, sizeof *p->receipts);
+    }
+    if (f->away) {
+        p->sent_ns = must_calloc(o->window, sizeof *p->sent_ns);
     }
 }
 
@@ -264,8 +282,10 @@ static void note_delivery(struct flow *f, struct publisher *p, uint32_t number)
             p->delivered++;
         }
     }
-    f->deliveries++;
-    peer_mark_dirty(f->loop, &p->peer);
+    f->done++;
+    if (f->sending) {
+        peer_mark_dirty(f->loop, &p->peer);
+    }
 }
 
 /* True if TOPIC is the one that message NUMBER of P was sent to. */
@@ -324,9 +344,13 @@ static void subscriber_packet(struct loop *loop, struct peer *peer, uint8_t firs
     } else if (first == MQTT_PUBREL && f->options->qos == 2) {
         mqtt_queue_ack(loop, peer, MQTT_PUBCOMP, mqtt_ack_id(body, len));
     } else if (!s->connected) {
-        mqtt_check_connack(first, body, len, f->options->version);
+        mqtt_check_connack(first, body, len, f->returning, f->options->version);
         s->connected = true;
-        subscribe(f, s);
+        if (f->returning) {
+            f->ready++;
+        } else {
+            subscribe(f, s);
+        }
     } else {
         mqtt_check_suback(first, body, len, s->asked, f->options->qos, f->options->version);
         s->granted += s->asked;
@@ -343,27 +367,73 @@ static const struct peer_handler subscriber_handler = {.on_packet = subscriber_p
 
 /* ---- phases */
 
-/* Connect everyone, subscribers first, so that no message finds its receiver missing. */
-static void set_up(struct flow *f)
+static void open_publisher(struct flow *f, uint32_t index)
+{
+    struct peer *peer = &f->publishers[index].peer;
+    peer_open(f->loop, peer, &publisher_handler, f, index);
+    mqtt_queue_connect(f->loop, peer, "pub", index, MQTT_SESSION_CLEAN, f->options->version);
+}
+
+static void open_subscriber(struct flow *f, uint32_t index)
+{
+    struct peer *peer = &f->subscribers[index].peer;
+    bool is_away = f->away || f->returning;
+    enum mqtt_session session = f->options->kept || is_away ? MQTT_SESSION_KEPT : MQTT_SESSION_CLEAN;
+    f->subscribers[index].connected = false;
+    peer_open(f->loop, peer, &subscriber_handler, f, index);
+    mqtt_queue_connect(f->loop, peer, is_away ? "away" : "sub", index, session, f->options->version);
+}
+
+/* Connect COUNT clients, and wait until they are ready. */
+static void open_all(struct flow *f, void (*open_one)(struct flow *f, uint32_t index), uint32_t count)
 {
     uint32_t opened = 0;
-    uint32_t total = f->subscriber_count + f->publisher_count;
     uint64_t deadline_ns = clock_ns() + SET_UP_S * NS_PER_S;
-    while (f->ready < total) {
-        uint32_t end = opened < f->subscriber_count || f->ready < f->subscriber_count ? f->subscriber_count : total;
-        while (opened < end && opened - f->ready < CONNECTING_MAX) {
-            bool is_subscriber = opened < f->subscriber_count;
-            uint32_t index = is_subscriber ? opened : opened - f->subscriber_count;
-            struct peer *peer = is_subscriber ? &f->subscribers[index].peer : &f->publishers[index].peer;
-            peer_open(f->loop, peer, is_subscriber ? &subscriber_handler : &publisher_handler, f, index);
-            mqtt_queue_connect(f->loop, peer, is_subscriber ? "sub" : "pub", index, f->options->version);
-            opened++;
+    f->ready = 0;
+    while (f->ready < count) {
+        while (opened < count && opened - f->ready < CONNECTING_MAX) {
+            open_one(f, opened++);
         }
         loop_turn(f->loop, 1000);
         if (clock_ns() > deadline_ns) {
-            die("only %u of %u clients are connected and subscribed after %u s", f->ready, total, SET_UP_S);
+            die("only %u of %u clients are connected and subscribed after %u s", f->ready, count, SET_UP_S);
         }
     }
+}
+
+static void subscriber_left(struct loop *loop, struct peer *peer)
+{
+    struct flow *f = peer->owner;
+    peer_close(loop, peer);
+    f->ready--;
+}
+
+static const struct peer_handler leaving_handler = {.on_packet = subscriber_packet, .on_closed = subscriber_left};
+
+/* Let all subscribers say DISCONNECT, and wait until the server has closed their connections. */
+static void send_away(struct flow *f)
+{
+    uint64_t deadline_ns = clock_ns() + SET_UP_S * NS_PER_S;
+    for (uint32_t i = 0; i < f->subscriber_count; i++) {
+        f->subscribers[i].peer.handler = &leaving_handler;
+        mqtt_queue_empty(f->loop, &f->subscribers[i].peer, MQTT_DISCONNECT);
+    }
+    while (f->ready > 0) {
+        loop_turn(f->loop, 1000);
+        if (clock_ns() > deadline_ns) {
+            die("the server did not close the connections of clients that said DISCONNECT");
+        }
+    }
+}
+
+/* Connect everyone, subscribers first, so that no message finds its receiver missing. */
+static void set_up(struct flow *f)
+{
+    open_all(f, open_subscriber, f->subscriber_count);
+    if (f->away) {
+        send_away(f);
+    }
+    open_all(f, open_publisher, f->publisher_count);
 }
 
 static void wake_publishers(struct flow *f)
@@ -401,26 +471,32 @@ static bool is_drained(const struct flow *f)
 {
     for (uint32_t i = 0; i < f->publisher_count; i++) {
         const struct publisher *p = &f->publishers[i];
-        if (p->delivered != p->sent || (f->options->qos > 0 && p->acked != p->sent)) {
+        if ((p->delivered != p->sent && !f->away) || (f->options->qos > 0 && p->acked != p->sent)) {
             return false;
         }
     }
     return true;
 }
 
-/* Stop sending and wait for what is on its way. */
-static void drain(struct flow *f)
+/* Turn until CONDITION holds, or nothing comes any more. */
+static void wait_until(struct flow *f, bool (*condition)(const struct flow *f))
 {
-    uint64_t before = f->deliveries;
+    uint64_t before = f->done;
     uint64_t deadline_ns = clock_ns() + DRAIN_S * NS_PER_S;
-    f->sending = false;
-    while (!is_drained(f) && clock_ns() < deadline_ns) {
+    while (!condition(f) && clock_ns() < deadline_ns) {
         loop_turn(f->loop, 10);
-        if (f->deliveries != before) {
-            before = f->deliveries;
+        if (f->done != before) {
+            before = f->done;
             deadline_ns = clock_ns() + DRAIN_S * NS_PER_S;
         }
     }
+}
+
+/* Stop sending and wait for what is on its way. */
+static void drain(struct flow *f)
+{
+    f->sending = false;
+    wait_until(f, is_drained);
 }
 
 static void report_faults(const struct flow *f, json_t *result)
@@ -429,17 +505,19 @@ static void report_faults(const struct flow *f, json_t *result)
     uint64_t duplicated = 0;
     uint64_t reordered = 0;
     uint64_t unacknowledged = 0;
+    uint64_t sent = 0;
     uint32_t streams = f->one_stream_per_publisher ? f->publisher_count : f->subscriber_count;
     for (uint32_t i = 0; i < streams; i++) {
         const struct sequence *s = &f->streams[i];
-        uint32_t sent = f->publishers[f->receivers > 1 ? 0 : i].sent;
-        lost += sent - s->next + s->missing;
+        lost += f->publishers[f->receivers > 1 ? 0 : i].sent - s->next + s->missing;
         duplicated += s->duplicates;
         reordered += s->reordered;
     }
-    for (uint32_t i = 0; i < f->publisher_count && f->options->qos > 0; i++) {
-        unacknowledged += f->publishers[i].sent - f->publishers[i].acked;
+    for (uint32_t i = 0; i < f->publisher_count; i++) {
+        sent += f->publishers[i].sent;
+        unacknowledged += f->options->qos > 0 ? f->publishers[i].sent - f->publishers[i].acked : 0;
     }
+    report_count(result, "sent", sent);
     report_count(result, "lost", lost);
     report_count(result, "duplicated", duplicated);
     report_count(result, "reordered", reordered);
@@ -453,6 +531,7 @@ static void tear_down(struct flow *f)
         peer_close(f->loop, &f->publishers[i].peer);
         free(f->publishers[i].packet);
         free(f->publishers[i].receipts);
+        free(f->publishers[i].sent_ns);
     }
     for (uint32_t i = 0; i < f->subscriber_count; i++) {
         peer_close(f->loop, &f->subscribers[i].peer);
@@ -463,8 +542,7 @@ static void tear_down(struct flow *f)
     free(f);
 }
 
-/* All of a workload but its shape. Takes F. */
-static void flow_run(struct flow *f, json_t *result)
+static void make_peers(struct flow *f)
 {
     f->publishers = must_calloc(f->publisher_count, sizeof *f->publishers);
     f->subscribers = must_calloc(f->subscriber_count, sizeof *f->subscribers);
@@ -476,6 +554,11 @@ static void flow_run(struct flow *f, json_t *result)
     for (uint32_t i = 0; i < f->subscriber_count; i++) {
         f->subscribers[i].peer.fd = -1;
     }
+}
+
+/* Connect everyone, send, and measure what is done for a while. */
+static void measure(struct flow *f, json_t *result)
+{
     set_up(f);
     f->sending = true;
     f->start_ns = clock_ns();
@@ -483,16 +566,23 @@ static void flow_run(struct flow *f, json_t *result)
     run_for(f, f->options->warm_up_ms);
 
     struct span span;
-    uint64_t before = f->deliveries;
+    uint64_t before = f->done;
     f->latency = (struct histogram){0};
     span_begin(&span, f->options->pid);
     run_for(f, f->options->measure_ms);
     span_end(&span, f->options->pid);
-    uint64_t deliveries = f->deliveries - before;
+    uint64_t done = f->done - before;
 
     drain(f);
-    span_report(result, &span, deliveries);
+    span_report(result, &span, done);
     report_latency(result, &f->latency);
+}
+
+/* All of a workload but its shape. Takes F. */
+static void flow_run(struct flow *f, json_t *result)
+{
+    make_peers(f);
+    measure(f, result);
     report_faults(f, result);
     tear_down(f);
 }
@@ -505,6 +595,7 @@ static struct flow *flow_new(const struct options *options, struct loop *loop)
     f->receivers = 1;
     f->publisher_count = options->clients;
     f->subscriber_count = options->clients;
+    f->quota = UINT32_MAX;
     return f;
 }
 
@@ -531,4 +622,85 @@ void fan_out_run(const struct options *options, struct loop *loop, json_t *resul
     f->publisher_count = 1;
     f->receivers = options->clients;
     flow_run(f, result);
+}
+
+/* ---- subscribers that are away */
+
+/* They come back, for what has been sent to them. */
+static void come_back(struct flow *f, struct span *span)
+{
+    f->away = false;
+    f->returning = true;
+    f->done = 0;
+    f->latency = (struct histogram){0};
+    span_begin(span, f->options->pid);
+    open_all(f, open_subscriber, f->subscriber_count);
+    wait_until(f, is_drained);
+    span_end(span, f->options->pid);
+}
+
+static struct flow *away_new(const struct options *options, struct loop *loop)
+{
+    struct flow *f = flow_new(options, loop);
+    if (options->qos == 0) {
+        die("nobody says when messages of QoS 0 have come");
+    }
+    f->away = true;
+    make_peers(f);
+    return f;
+}
+
+void offline_run(const struct options *options, struct loop *loop, json_t *result)
+{
+    struct flow *f = away_new(options, loop);
+    struct span span;
+    measure(f, result);
+    come_back(f, &span);
+    report_real(result, "collected_per_second", (double)f->done * (double)NS_PER_S / (double)span.ns);
+    report_real(result, "collected_cpu_us", (double)span.server_ns / 1e3 / (double)(f->done > 0 ? f->done : 1));
+    report_faults(f, result);
+    tear_down(f);
+}
+
+static bool is_sent(const struct flow *f)
+{
+    return f->done == (uint64_t)f->quota * f->publisher_count;
+}
+
+void queue_run(const struct options *options, struct loop *loop, json_t *result)
+{
+    struct flow *f = away_new(options, loop);
+    struct process_memory memory;
+    struct span span;
+    f->quota = options->messages / options->clients;
+    set_up(f);
+    f->sending = true;
+    span_begin(&span, options->pid);
+    wake_publishers(f);
+    wait_until(f, is_sent);
+    span_end(&span, options->pid);
+    span_report(result, &span, f->done);
+    report_latency(result, &f->latency);
+    uint64_t sent = (uint64_t)f->quota * f->publisher_count;
+    uint64_t unacknowledged = sent - f->done;
+    uint64_t wrong = f->wrong;
+    tear_down(f);
+    server_memory_at_rest(options->pid, &memory);
+    report_count(result, "sent", sent);
+    report_count(result, "anon_bytes", memory.anon_bytes);
+    report_count(result, "unacknowledged", unacknowledged);
+    report_count(result, "wrong", wrong + unacknowledged);
+}
+
+void collect_run(const struct options *options, struct loop *loop, json_t *result)
+{
+    struct flow *f = away_new(options, loop);
+    struct span span;
+    for (uint32_t i = 0; i < f->publisher_count; i++) {
+        f->publishers[i].sent = f->publishers[i].acked = options->messages / options->clients;
+    }
+    come_back(f, &span);
+    span_report(result, &span, f->done);
+    report_faults(f, result);
+    tear_down(f);
 }

@@ -3,6 +3,7 @@
 #include "tests/bench/load.h"
 
 #include <getopt.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,9 @@
 #include "tests/bench/histogram.h"
 #include "tests/bench/process.h"
 
-#define NS_PER_US 1e3
+#define NS_PER_US  1e3
+#define REST_MS    40
+#define REST_LOOKS 50u
 
 struct workload {
     const char *name;
@@ -24,6 +27,9 @@ static const struct workload workloads[] = {
     {"pairs", pairs_run, "one publisher and one subscriber each"},
     {"fan-in", fan_in_run, "many publishers, one subscriber"},
     {"fan-out", fan_out_run, "one publisher, many subscribers"},
+    {"offline", offline_run, "publishers to sessions that are away, and what these then get"},
+    {"queue", queue_run, "a number of messages to sessions that are away, and stay away"},
+    {"collect", collect_run, "the sessions of queue come and get what it left"},
     {"retained", retained_run, "retained messages to a new subscriber"},
     {"connect", connect_run, "connect and disconnect"},
     {"idle", idle_run, "connections that do nothing"},
@@ -45,6 +51,8 @@ enum option_id {
     OPTION_RATE,
     OPTION_VERSION,
     OPTION_HTTP_PORT,
+    OPTION_KEPT,
+    OPTION_FILLED,
     OPTION_WEBSOCKET,
     OPTION_WAIT,
     OPTION_WARM_UP,
@@ -64,6 +72,8 @@ static const struct option long_options[] = {
     {"rate", required_argument, NULL, OPTION_RATE},
     {"mqtt", required_argument, NULL, OPTION_VERSION},
     {"http-port", required_argument, NULL, OPTION_HTTP_PORT},
+    {"kept", no_argument, NULL, OPTION_KEPT},
+    {"filled", no_argument, NULL, OPTION_FILLED},
     {"websocket", no_argument, NULL, OPTION_WEBSOCKET},
     {"wait", no_argument, NULL, OPTION_WAIT},
     {"warm-up-ms", required_argument, NULL, OPTION_WARM_UP},
@@ -138,6 +148,12 @@ static uint16_t parse(int argc, char **argv, struct options *o)
         case OPTION_HTTP_PORT:
             o->http_port = (uint16_t)value;
             break;
+        case OPTION_KEPT:
+            o->kept = true;
+            break;
+        case OPTION_FILLED:
+            o->filled = true;
+            break;
         case OPTION_WEBSOCKET:
             o->websocket = true;
             break;
@@ -180,8 +196,15 @@ static uint64_t server_cpu_ns(pid_t pid)
     return ns;
 }
 
+static uint64_t server_written_bytes(pid_t pid)
+{
+    uint64_t bytes;
+    return process_written_bytes(pid, &bytes) ? bytes : 0;
+}
+
 void span_begin(struct span *span, pid_t pid)
 {
+    span->written_bytes = server_written_bytes(pid);
     span->server_ns = server_cpu_ns(pid);
     span->own_ns = own_cpu_ns();
     span->ns = clock_ns();
@@ -192,6 +215,21 @@ void span_end(struct span *span, pid_t pid)
     span->server_ns = server_cpu_ns(pid) - span->server_ns;
     span->own_ns = own_cpu_ns() - span->own_ns;
     span->ns = clock_ns() - span->ns;
+    span->written_bytes = server_written_bytes(pid) - span->written_bytes;
+}
+
+void server_memory_at_rest(pid_t pid, struct process_memory *memory)
+{
+    struct span span;
+    unsigned looks = 0;
+    do {
+        span_begin(&span, pid);
+        (void)poll(NULL, 0, REST_MS);
+        span_end(&span, pid);
+    } while (span.server_ns > span.ns / 100 && looks++ < REST_LOOKS);
+    if (!process_memory_get(pid, memory)) {
+        die("the server is gone");
+    }
 }
 
 void span_report(json_t *result, const struct span *span, uint64_t count)
@@ -201,6 +239,7 @@ void span_report(json_t *result, const struct span *span, uint64_t count)
     report_real(result, "cpu_us", (double)span->server_ns / NS_PER_US / divisor);
     report_real(result, "generator_cpu_us", (double)span->own_ns / NS_PER_US / divisor);
     report_real(result, "per_second", (double)count * 1e9 / (double)span->ns);
+    report_real(result, "written_bytes", (double)span->written_bytes / divisor);
     report_real(result, "server_busy", (double)span->server_ns / (double)span->ns);
 }
 

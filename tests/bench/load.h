@@ -20,11 +20,13 @@ struct options {
     uint8_t qos;               /* 0..2 */
     size_t payload_bytes;      /* at least sizeof(struct stamp) */
     uint32_t filters;          /* pairs: wildcard filters over all subscribers; 0: one plain topic per pair */
-    uint32_t messages;         /* retained: how many */
+    uint32_t messages;         /* retained, queue, collect: how many */
     uint32_t rounds;           /* retained, churn: how often */
     uint32_t rate;             /* pairs: messages per second over all publishers; 0: as fast as the windows allow */
     enum mqtt_version version; /* MQTT_3_1_1 or MQTT_5_0 */
     uint16_t http_port;        /* post: where the server speaks HTTP */
+    bool kept;                 /* pairs: the subscribers' sessions outlive their connections */
+    bool filled;               /* retained: they are there already */
     bool websocket;            /* MQTT over WebSocket; --port is the one for HTTP then */
     bool wait;                 /* sleep in epoll_wait(), instead of asking again and again */
     uint32_t warm_up_ms;
@@ -43,6 +45,7 @@ struct span {
     uint64_t ns;
     uint64_t server_ns;
     uint64_t own_ns;
+    uint64_t written_bytes; /* by the server, to a disk; 0: the kernel does not count them */
 };
 
 /** Start measuring server PID. Dies if it is gone. */
@@ -58,6 +61,10 @@ void span_report(json_t *result, const struct span *span, uint64_t count);
 void report_real(json_t *result, const char *key, double value);
 void report_count(json_t *result, const char *key, uint64_t value);
 
+struct process_memory;
+/** Memory of server PID, once it has had nothing to do for a moment. Dies if it is gone. */
+void server_memory_at_rest(pid_t pid, struct process_memory *memory);
+
 struct histogram;
 /** Set in RESULT the percentiles of H, which holds nanoseconds. */
 void report_latency(json_t *result, const struct histogram *h);
@@ -68,6 +75,9 @@ typedef void (*workload_fn)(const struct options *options, struct loop *loop, js
 void pairs_run(const struct options *options, struct loop *loop, json_t *result);
 void fan_in_run(const struct options *options, struct loop *loop, json_t *result);
 void fan_out_run(const struct options *options, struct loop *loop, json_t *result);
+void offline_run(const struct options *options, struct loop *loop, json_t *result);
+void queue_run(const struct options *options, struct loop *loop, json_t *result);
+void collect_run(const struct options *options, struct loop *loop, json_t *result);
 void retained_run(const struct options *options, struct loop *loop, json_t *result);
 void connect_run(const struct options *options, struct loop *loop, json_t *result);
 void idle_run(const struct options *options, struct loop *loop, json_t *result);

@@ -7,18 +7,25 @@
 #include "protocol/subscribe.h"
 
 #define KEEP_ALIVE_S        3600
+#define SESSION_EXPIRY_S    3600
 #define CONNECT_BYTES       128u
 #define SUBSCRIBE_BYTES_MAX (1024u * 1024u)
 
 static const struct bytes nothing = {NULL, 0};
 
 void mqtt_queue_connect(struct loop *loop, struct peer *peer, const char *prefix, uint32_t number,
-                        enum mqtt_version version)
+                        enum mqtt_session session, enum mqtt_version version)
 {
     char id[32];
     (void)snprintf(id, sizeof id, "%s%u", prefix, number);
-    struct connect c = {
-        .version = version, .clean_start = true, .keep_alive_s = KEEP_ALIVE_S, .client_id = bytes_from_string(id)};
+    struct connect c = {.version = version,
+                        .clean_start = session == MQTT_SESSION_CLEAN,
+                        .keep_alive_s = KEEP_ALIVE_S,
+                        .client_id = bytes_from_string(id)};
+    if (session == MQTT_SESSION_KEPT && version == MQTT_5_0) {
+        c.properties.session_expiry_interval_s = SESSION_EXPIRY_S;
+        properties_set(&c.properties, PROPERTY_SESSION_EXPIRY_INTERVAL);
+    }
     size_t len = connect_encode(peer_reserve(peer, CONNECT_BYTES), CONNECT_BYTES, &c, nothing, nothing);
     peer_commit(peer, len);
     peer_mark_dirty(loop, peer);
@@ -54,7 +61,7 @@ void mqtt_queue_ack(struct loop *loop, struct peer *peer, enum mqtt_first first,
     peer_queue(loop, peer, packet, sizeof packet);
 }
 
-void mqtt_check_connack(uint8_t first, const uint8_t *body, size_t len, enum mqtt_version version)
+void mqtt_check_connack(uint8_t first, const uint8_t *body, size_t len, bool session_present, enum mqtt_version version)
 {
     struct connack answer;
     struct fault fault;
@@ -64,7 +71,7 @@ void mqtt_check_connack(uint8_t first, const uint8_t *body, size_t len, enum mqt
     if (!connack_decode((struct bytes){body, len}, version, &answer, &fault)) {
         die("CONNACK: %s", fault.why);
     }
-    if (answer.reason_code != 0 || answer.session_present) {
+    if (answer.reason_code != 0 || answer.session_present != session_present) {
         die("CONNACK: reason code %u, session present %d", answer.reason_code, answer.session_present);
     }
 }

@@ -5,6 +5,7 @@
 #ifndef TESTS_BENCH_MQTT_H
 #define TESTS_BENCH_MQTT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,9 +26,15 @@ enum mqtt_first {
     MQTT_DISCONNECT = PACKET_DISCONNECT << 4,
 };
 
-/** Queue CONNECT: clean start, keep-alive of an hour; the client id is PREFIX and NUMBER. */
+/** What becomes of a client's session. */
+enum mqtt_session {
+    MQTT_SESSION_CLEAN, /* begins with the connection and ends with it */
+    MQTT_SESSION_KEPT,  /* goes on where it was left, and outlives the connection: by an hour in 5.0 */
+};
+
+/** Queue CONNECT: keep-alive of an hour; the client id is PREFIX and NUMBER. */
 void mqtt_queue_connect(struct loop *loop, struct peer *peer, const char *prefix, uint32_t number,
-                        enum mqtt_version version);
+                        enum mqtt_session session, enum mqtt_version version);
 
 /** Queue SUBSCRIBE to COUNT filters, all with QOS. Dies if it would be larger than 1 MiB. */
 void mqtt_queue_subscribe(struct loop *loop, struct peer *peer, uint16_t packet_id, const struct bytes *filters,
@@ -39,8 +46,9 @@ void mqtt_queue_empty(struct loop *loop, struct peer *peer, enum mqtt_first firs
 /** Queue the acknowledgement FIRST of PACKET_ID. */
 void mqtt_queue_ack(struct loop *loop, struct peer *peer, enum mqtt_first first, uint16_t packet_id);
 
-/** Die unless FIRST and BODY are a CONNACK that accepts. */
-void mqtt_check_connack(uint8_t first, const uint8_t *body, size_t len, enum mqtt_version version);
+/** Die unless FIRST and BODY are a CONNACK that accepts, and says SESSION_PRESENT. */
+void mqtt_check_connack(uint8_t first, const uint8_t *body, size_t len, bool session_present,
+                        enum mqtt_version version);
 
 /** Die unless FIRST and BODY are a SUBACK that grants QOS to COUNT filters. */
 void mqtt_check_suback(uint8_t first, const uint8_t *body, size_t len, size_t count, uint8_t qos,

@@ -71,7 +71,7 @@ static void subscriber_packet(struct loop *loop, struct peer *peer, uint8_t firs
         on_publish(p, first, body, len);
     } else if (first >> 4 == PACKET_CONNACK) {
         const struct bytes filter = bytes_from_string("post/#");
-        mqtt_check_connack(first, body, len, MQTT_3_1_1);
+        mqtt_check_connack(first, body, len, false, MQTT_3_1_1);
         mqtt_queue_subscribe(loop, peer, 1, &filter, 1, 0, MQTT_3_1_1);
     } else {
         p->is_subscribed = true;
@@ -150,7 +150,7 @@ static void set_up(struct posts *p)
 {
     uint64_t deadline_ns = clock_ns() + SET_UP_S * NS_PER_S;
     peer_open(p->loop, &p->subscriber, &subscriber_handler, p, 0);
-    mqtt_queue_connect(p->loop, &p->subscriber, "sub", 0, MQTT_3_1_1);
+    mqtt_queue_connect(p->loop, &p->subscriber, "sub", 0, MQTT_SESSION_CLEAN, MQTT_3_1_1);
     while (!p->is_subscribed) {
         loop_turn(p->loop, 100);
         if (clock_ns() > deadline_ns) {

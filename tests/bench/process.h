@@ -23,6 +23,15 @@ bool process_cpu_ns(pid_t pid, uint64_t *cpu_ns);
 /** Memory of PID. @return true; false if there is no such process. */
 bool process_memory_get(pid_t pid, struct process_memory *out);
 
+/**
+ * Bytes that PID made the kernel write to a disk, or will: each page once, however often it changes before it gets there.
+ * @return true; false if there is no such process, or the kernel does not count them
+ */
+bool process_written_bytes(pid_t pid, uint64_t *bytes);
+
+/** Find write_bytes in the text of a /proc/PID/io. @return true; false if it is missing. */
+bool process_written_parse(const char *io, uint64_t *bytes);
+
 /** Find VmRSS and RssAnon in the text of a /proc/PID/status. @return true; false if one is missing. */
 bool process_memory_parse(const char *status, struct process_memory *out);
 

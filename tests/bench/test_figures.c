@@ -104,6 +104,15 @@ START_TEST(memory_is_read_from_the_lines_that_hold_it)
 }
 END_TEST
 
+START_TEST(bytes_written_are_read_from_their_own_line)
+{
+    uint64_t bytes;
+    ck_assert(process_written_parse("wchar: 7\nwrite_bytes: 8192\ncancelled_write_bytes: 4096\n", &bytes));
+    ck_assert_uint_eq(bytes, 8192);
+    ck_assert(!process_written_parse("wchar: 7\ncancelled_write_bytes: 4096\n", &bytes));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("figures");
@@ -121,6 +130,7 @@ static Suite *suite(void)
     suite_add_tcase(s, tc);
     tc = tcase_create("process");
     tcase_add_test(tc, memory_is_read_from_the_lines_that_hold_it);
+    tcase_add_test(tc, bytes_written_are_read_from_their_own_line);
     suite_add_tcase(s, tc);
     return s;
 }
