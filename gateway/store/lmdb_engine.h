@@ -27,6 +27,7 @@
 #define LMDB_DELETES_AT       2000u      /* lazy deletes begin when so many have come together, */
 #define LMDB_DELETES_MS       1000u      /* or after so long, */
 #define LMDB_DELETES_SLICE    1000u      /* and this is how many a commit does at least */
+#define LMDB_MEASURE_MS       1000
 #define LMDB_GRAVE_MS         10000u
 #define LMDB_SESSIONS_BLOCK   (1u << 20)
 
@@ -89,6 +90,9 @@ int lmdb_meta_put(MDB_txn *txn, MDB_dbi meta, const char *key, uint64_t value, u
 
 /** Make FOLDER and what is missing above it, all 0700. @return TG_OK, or WHY says why not: TG_ERR_DENIED, TG_ERR_IO, TG_ERR_NO_MEMORY */
 enum tg_err lmdb_make_folder(const char *folder, char *why, size_t why_size) TG_MUST_CHECK;
+
+/** If root does something for the user whose FOLDER it is: PATH, in it, is that user's. @return false: it is not, errno says why */
+bool lmdb_give_to_owner(const char *folder, const char *path);
 
 /** fsync() the folder PATH. @return false: errno says why */
 bool lmdb_sync_folder(const char *path);
@@ -213,6 +217,7 @@ struct lmdb_store {
     uint64_t measured_ms;
     uint64_t put_bytes;          /* since it was opened */
     uint64_t measured_put_bytes; /* at the last measurement */
+    bool is_unmeasured;          /* something was committed since */
     bool can_allocate;
     bool disk_is_full;
     bool is_stuck;     /* said so in the log */

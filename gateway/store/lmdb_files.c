@@ -56,6 +56,12 @@ bool lmdb_sync_folder(const char *path)
     return is_done;
 }
 
+bool lmdb_give_to_owner(const char *folder, const char *path)
+{
+    struct stat st;
+    return geteuid() != 0 || (stat(folder, &st) == 0 && lchown(path, st.st_uid, st.st_gid) == 0);
+}
+
 /* --- the folder ---------------------------------------------------------------------------------------------------------------- */
 
 /* Make PATH and what is missing above it. The name of what is made is on disk before anything is put into it. */
@@ -161,6 +167,7 @@ int lmdb_lock(const char *folder, enum tg_err *err, char *why, size_t why_size)
         return -1;
     }
     char holder[32] = "";
+    (void)lmdb_give_to_owner(folder, path); /* else its gateway says that it cannot be opened */
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         ssize_t len = read(fd, holder, sizeof(holder) - 1);
         holder[len > 0 ? len : 0] = '\0';
@@ -242,6 +249,11 @@ static enum tg_err open_environment(struct lmdb_files *files, enum lmdb_access a
     if (rc != 0) {
         return say_lmdb(rc, files, why, why_size);
     }
+    char *lock = lmdb_path(files->folder, "lock.mdb");
+    if (lock != NULL && access == LMDB_LOOK) {
+        (void)lmdb_give_to_owner(files->folder, lock); /* LMDB makes it if it is absent */
+    }
+    free(lock);
     /* Every page is looked at before LMDB, which trusts them all, follows it. */
     char text[STORE_LMDB_WHY_BYTES] = "";
     enum tg_err err = TG_ERR_AGAIN;

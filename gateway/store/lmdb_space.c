@@ -15,7 +15,6 @@
 #define WAITING_MIN     (64ULL << 10)
 #define STEP_MAX        (64ULL << 20)
 #define STEP_MIN        (256ULL << 10)
-#define MEASURE_MS      1000u
 #define DISK_RESERVE    (64ULL << 20) /* where room cannot be taken ahead */
 #define READERS_CHECK_S 10u
 
@@ -171,7 +170,8 @@ void lmdb_space_measure(struct lmdb_store *lmdb, bool now)
 {
     uint64_t time_ms = lmdb->monotonic_ms();
     uint64_t put = lmdb->put_bytes - lmdb->measured_put_bytes;
-    if (!now && time_ms - lmdb->measured_ms < MEASURE_MS && put < lmdb->size_limit_bytes / 256) {
+    if (!now && time_ms - lmdb->measured_ms < LMDB_MEASURE_MS && put < lmdb->size_limit_bytes / 256) {
+        lmdb->is_unmeasured = true;
         return;
     }
     MDB_txn *txn;
@@ -188,6 +188,7 @@ void lmdb_space_measure(struct lmdb_store *lmdb, bool now)
                          &dead); /* a tool that was killed beside us would keep pages from being used again */
     }
     lmdb->measured_ms = time_ms;
+    lmdb->is_unmeasured = false;
     lmdb->measured_put_bytes = lmdb->put_bytes;
     atomic_store_explicit(&lmdb->used_bytes, used, memory_order_relaxed);
     atomic_store_explicit(&lmdb->is_full, lmdb->is_stuck || lmdb->disk_is_full, memory_order_relaxed);

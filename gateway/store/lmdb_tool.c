@@ -372,7 +372,7 @@ static int stage_commit(const struct stage *stage, const char *folder)
     char *lock = lmdb_path(folder, "lock.mdb");
     if (data == NULL || lock == NULL) {
         status = fail("out of memory");
-    } else if (rename(stage->data, data) < 0) {
+    } else if (!lmdb_give_to_owner(folder, stage->data) || rename(stage->data, data) < 0) {
         status = fail("%s: %s", data, strerror(errno));
     } else if ((unlink(lock) < 0 && errno != ENOENT) || !lmdb_sync_folder(folder)) {
         status = fail("%s: %s", folder, strerror(errno));

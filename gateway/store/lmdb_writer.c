@@ -290,6 +290,9 @@ static void sleep_a_while(struct lmdb_store *lmdb)
         int left = age < lmdb->interval_ms ? (int)(lmdb->interval_ms - age) : 0;
         timeout = timeout < 0 || left < timeout ? left : timeout;
     }
+    if (lmdb->is_unmeasured && (timeout < 0 || timeout > LMDB_MEASURE_MS)) {
+        timeout = LMDB_MEASURE_MS;
+    }
     if (atomic_load_explicit(&lmdb->is_full, memory_order_relaxed) && (timeout < 0 || timeout > 1000)) {
         timeout = 1000; /* others may have made room on the disk */
     }
@@ -302,6 +305,8 @@ static void sleep_a_while(struct lmdb_store *lmdb)
     if (atomic_load_explicit(&lmdb->is_full, memory_order_relaxed)) {
         lmdb_space_prepare(lmdb);
         lmdb_space_measure(lmdb, true);
+    } else if (lmdb->is_unmeasured) {
+        lmdb_space_measure(lmdb, false);
     }
 }
 

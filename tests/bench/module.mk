@@ -1,6 +1,6 @@
 # Programs that measure: built by `make bench`, run by ./dev bench or by hand; make check runs the tests of the generator and a
 # short smoke run.
-bench_programs = tests/bench/micro_index
+bench_programs = tests/bench/micro_index tests/bench/micro_store
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 
@@ -9,6 +9,9 @@ bench: $(bench_programs) tests/bench/load tests/bench/forward tidegate
 
 tests_bench_micro_index_SOURCES = tests/bench/micro_index.c
 tests_bench_micro_index_LDADD = gateway/libbroker.a gateway/libbase.a protocol/libprotocol.a $(URCU_LIBS)
+
+tests_bench_micro_store_SOURCES = tests/bench/micro_store.c
+tests_bench_micro_store_LDADD = gateway/libstore.a gateway/libbase.a $(LMDB_LIBS)
 
 check_PROGRAMS += tests/bench/test_figures
 tests_bench_test_figures_SOURCES = tests/bench/test_figures.c tests/bench/histogram.c tests/bench/histogram.h \

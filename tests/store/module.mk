@@ -17,3 +17,7 @@ tests_store_test_lmdb_crash_LDADD = $(store_test_libs)
 check_PROGRAMS += tests/store/test_lmdb_full
 tests_store_test_lmdb_full_SOURCES = tests/store/test_lmdb_full.c $(lmdb_kit_sources)
 tests_store_test_lmdb_full_LDADD = $(store_test_libs)
+
+check_PROGRAMS += tests/store/test_lmdb_tool
+tests_store_test_lmdb_tool_SOURCES = tests/store/test_lmdb_tool.c $(lmdb_kit_sources)
+tests_store_test_lmdb_tool_LDADD = $(store_test_libs)
