@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +101,39 @@ START_TEST(check_says_what_is_damaged_and_changes_nothing)
         ck_assert_ptr_nonnull(strstr(text, "damaged       1\n"));
         ck_assert_ptr_nonnull(strstr(text, "messages      2, "));
     }
+}
+END_TEST
+
+static atomic_bool is_checked;
+
+/* Puts and deletes, so that pages are used again, until the check is through with it. */
+static void *write_meanwhile(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&is_checked)) {
+        struct store_record *records[40];
+        for (unsigned i = 0; i < 40; i++) {
+            records[i] = kit_put(&kit, "busy", "some text that goes again", 1);
+        }
+        kit_wait_record(&kit, records[39]);
+        for (unsigned i = 0; i < 40; i++) {
+            kit_finish(&kit, records[i], 0);
+            store_record_unref(records[i]);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(check_finds_nothing_wrong_while_the_owner_writes)
+{
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, write_meanwhile, NULL), 0);
+    for (unsigned i = 0; i < 100; i++) {
+        ck_assert_int_eq(run(lmdb_tool_check, kit.folder), 0);
+        ck_assert_ptr_nonnull(strstr(text, "damaged       0\n"));
+    }
+    atomic_store(&is_checked, true);
+    pthread_join(thread, NULL);
 }
 END_TEST
 
@@ -235,6 +270,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tool, set_up, tear_down);
     tcase_add_test(tool, check_counts_what_is_there_beside_the_owner);
     tcase_add_test(tool, check_says_what_is_damaged_and_changes_nothing);
+    tcase_add_test(tool, check_finds_nothing_wrong_while_the_owner_writes);
     tcase_add_test(tool, check_refuses_what_is_no_store);
     tcase_add_test(tool, dump_prints_a_line_for_everything);
     tcase_add_test(tool, backup_beside_the_owner_is_restored_elsewhere);
