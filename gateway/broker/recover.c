@@ -69,7 +69,7 @@ struct home {
     unsigned place;
 };
 
-struct recover { /* owner: the reading thread, but for `left` */
+struct recover { /* owner: the reading thread, but for what the mutex is for */
     struct broker *broker;
     struct broker_recovery *recovery;
     struct store_port *port;
@@ -80,7 +80,8 @@ struct recover { /* owner: the reading thread, but for `left` */
     bool out_of_memory;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    unsigned left; /* batches that places still have; lock: mutex */
+    unsigned left;      /* batches that places still have; lock: mutex */
+    bool places_failed; /* one of them has run out of memory; lock: mutex */
 };
 
 /* A session that is being put together. */
@@ -555,7 +556,7 @@ static void give_back(struct batch *batch, bool failed)
     free(batch);
     pthread_mutex_lock(&recover->mutex);
     recover->left--;
-    recover->out_of_memory |= failed;
+    recover->places_failed |= failed;
     pthread_cond_signal(&recover->changed);
     pthread_mutex_unlock(&recover->mutex);
 }
@@ -596,7 +597,7 @@ static bool wait_for_places(struct recover *recover, unsigned count)
     while (recover->left > count) {
         pthread_cond_wait(&recover->changed, &recover->mutex);
     }
-    bool ok = !recover->out_of_memory;
+    bool ok = !recover->places_failed;
     pthread_mutex_unlock(&recover->mutex);
     return ok;
 }
