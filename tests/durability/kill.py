@@ -13,7 +13,7 @@ import random
 import sys
 import time
 
-from gateway import Gateway, has_store, need_program
+from gateway import Gateway, RecoveryFailed, has_store, need_program
 from scene import GRACE_S, Scene
 from world import KINDS, Struck, Stuck, World
 
@@ -57,7 +57,7 @@ class Rounds:
             for number in range(1, rounds + 1):
                 self.round(number)
             self.scene.finish()
-        except (Stuck, AssertionError, OSError) as error:
+        except (RecoveryFailed, Stuck, AssertionError, OSError) as error:
             self.world.problem("wrong", "%s: %s", type(error).__name__, error)
             self.say("\n".join([line for line in self.gateway.log().splitlines() if " client " not in line][-40:]))
         self.show_problems()
