@@ -80,13 +80,17 @@ uint32_t store_recipient_id(const struct store_recipient *recipient, uint16_t at
 
 struct store_record *store_record_new(struct message *message, unsigned places, uint64_t expires_ms, bool is_retained)
 {
-    struct store_record *record = calloc(1, sizeof(*record));
-    struct store_pending *pending = calloc(1, sizeof(*pending) + places * sizeof(struct store_report *));
+    size_t pending_size = sizeof(struct store_pending) + places * sizeof(struct store_report *);
+    struct store_record *record =
+        malloc(sizeof(*record)); /* not calloc(), which passes over what the thread has at hand */
+    struct store_pending *pending = malloc(pending_size);
     if (record == NULL || pending == NULL) {
         free(record);
         free(pending);
         return NULL;
     }
+    memset(record, 0, sizeof(*record));
+    memset(pending, 0, pending_size);
     atomic_init(&record->refs, 1);
     record->expires_ms = expires_ms;
     if (message != NULL) {
