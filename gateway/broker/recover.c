@@ -40,6 +40,7 @@ enum item_kind {
     ITEM_RECEIVED,
     ITEM_SENT,
     ITEM_MESSAGE,
+    ITEM_RETAINED,
 };
 
 /* Something for one session. The reading thread's, then its place's. */
@@ -48,7 +49,7 @@ struct item {
     enum item_kind kind;
     uint64_t session;
     uint64_t part;               /* of the key: subscription, packet id, seq, or number of the will */
-    struct outgoing_entry entry; /* ITEM_MESSAGE; shared is not set yet */
+    struct outgoing_entry entry; /* ITEM_MESSAGE; shared is not set yet. ITEM_RETAINED: message and record */
     uint32_t shared;             /* the same: number of the shared subscription */
     uint32_t value_len;
     uint8_t value[];
@@ -404,6 +405,24 @@ static bool restore_message(struct place *place, const struct recovered *r, stru
     return true;
 }
 
+static bool restore_retained(struct place *place, const struct item *item)
+{
+    struct message *message = item->entry.message;
+    struct store_record *record = item->entry.record;
+    struct store_record *loser = NULL;
+    enum tg_err err = retained_restore(place->broker->retained, message, record, &loser);
+    if (err == TG_ERR_LIMIT) {
+        struct bytes topic = message_topic(message);
+        log_warning("a retained message exceeds the limits and is dropped", LOG_BYTES("topic", topic.data, topic.len));
+        loser = store_record_ref(record);
+        err = TG_OK;
+    }
+    if (loser != NULL) {
+        store_port_finish(place->port, loser, STORE_RETAINED);
+    }
+    return err == TG_OK;
+}
+
 static bool restore(struct place *place, struct item **owned)
 {
     struct item *item = *owned;
@@ -412,6 +431,9 @@ static bool restore(struct place *place, struct item **owned)
     }
     if (item->kind == ITEM_WILL) {
         return restore_will(place, item);
+    }
+    if (item->kind == ITEM_RETAINED) {
+        return restore_retained(place, item);
     }
     struct recovered *r = recovered_find(place, item->session);
     if (item->kind == ITEM_MESSAGE) {
@@ -675,11 +697,10 @@ static struct home *home_find(const struct recover *recover, uint64_t session)
     return NULL;
 }
 
-/* All sessions with a client id come to one place. */
-static unsigned place_of(const struct recover *recover, struct bytes client_id)
+/* All sessions with a client id come to one place, and all versions of a retained topic. */
+static unsigned place_of(const struct recover *recover, struct bytes name)
 {
-    return (unsigned)(tg_hash(client_id.data, client_id.len, recover->broker->hash_seed) %
-                      recover->broker->place_count);
+    return (unsigned)(tg_hash(name.data, name.len, recover->broker->hash_seed) % recover->broker->place_count);
 }
 
 static bool send_new(struct recover *recover, unsigned to, enum item_kind kind, uint64_t session, uint64_t part,
@@ -881,24 +902,18 @@ static enum tg_err found_recipient(struct recover *recover, const struct store_f
     return send_item(recover, home->place, item) ? TG_OK : TG_ERR_NO_MEMORY;
 }
 
+/* Any place can take a value: they share the work, which is finding its topic among all others. */
 static enum tg_err found_retained(struct recover *recover, const struct store_found *found, struct message **message)
 {
+    struct item *item = item_new(ITEM_RETAINED, 0, 0, (struct bytes){NULL, 0});
     *message = message_of(recover, found);
-    if (*message == NULL) {
+    if (item == NULL || *message == NULL) {
+        item_free(item);
         return TG_ERR_NO_MEMORY;
     }
-    struct store_record *loser = NULL;
-    enum tg_err err = retained_restore(recover->broker->retained, *message, found->record, &loser);
-    if (err == TG_ERR_LIMIT) {
-        log_warning("a retained message exceeds the limits and is dropped",
-                    LOG_BYTES("topic", found->topic.data, found->topic.len));
-        loser = store_record_ref(found->record);
-        err = TG_OK;
-    }
-    if (loser != NULL) {
-        store_port_finish(recover->port, loser, STORE_RETAINED);
-    }
-    return err;
+    item->entry.message = message_ref(*message);
+    item->entry.record = store_record_ref(found->record);
+    return send_item(recover, place_of(recover, found->topic), item) ? TG_OK : TG_ERR_NO_MEMORY;
 }
 
 static enum tg_err found_message(struct recover *recover, const struct store_found *found, struct message **message)
