@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "gateway/store/lmdb_engine.h"
@@ -124,13 +125,26 @@ static void *write_meanwhile(void *arg)
     return NULL;
 }
 
+/* As it is used: by another process than the owner. LMDB allows one environment a process. */
+static int check_from_outside(const char *folder)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        bool is_sound = run(lmdb_tool_check, folder) == 0 && strstr(text, "damaged       0\n") != NULL;
+        _exit(is_sound ? 0 : 1);
+    }
+    ck_assert_int_gt(child, 0);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    return status;
+}
+
 START_TEST(check_finds_nothing_wrong_while_the_owner_writes)
 {
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, write_meanwhile, NULL), 0);
     for (unsigned i = 0; i < 100; i++) {
-        ck_assert_int_eq(run(lmdb_tool_check, kit.folder), 0);
-        ck_assert_ptr_nonnull(strstr(text, "damaged       0\n"));
+        ck_assert_int_eq(check_from_outside(kit.folder), 0);
     }
     atomic_store(&is_checked, true);
     pthread_join(thread, NULL);
