@@ -134,6 +134,10 @@ static void on_stored(struct place_wait *wait)
 {
     struct bulk *bulk = (struct bulk *)wait;
     const struct buffer *answer = &bulk->answer;
+    if (wait->failed) {
+        give_up(bulk, "out of memory: not all of the messages were taken");
+        return;
+    }
     struct place *place = bulk->worker->place;
     struct store_ticket ticket = STORE_TICKET_DONE;
     struct store_write *write;

@@ -45,7 +45,12 @@ static void on_stored(struct place_wait *wait)
     struct compat *compat = (struct compat *)wait;
     json_t *answer = compat->answer;
     compat->answer = NULL;
-    reply(compat->request, compat->status, answer);
+    if (wait->failed) {
+        json_decref(answer);
+        http_problem(compat->request, 503, "out of memory");
+    } else {
+        reply(compat->request, compat->status, answer);
+    }
     free(compat);
 }
 

@@ -32,7 +32,12 @@ static void on_stored(struct place_wait *wait)
 {
     struct pending *pending = (struct pending *)wait;
     size_t len = (size_t)pending->len;
-    if (pending->request != NULL) {
+    if (wait->failed) {
+        idempotency_drop(pending->place, pending->key);
+        if (pending->request != NULL) {
+            http_problem(pending->request, 503, "out of memory");
+        }
+    } else if (pending->request != NULL) {
         idempotency_reply(pending->request, pending->key, pending->status, pending->type, pending->body, len);
     } else {
         idempotency_finish(pending->place, pending->key, pending->status, pending->type, pending->body, len);

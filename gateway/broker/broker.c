@@ -10,10 +10,13 @@
 #include "gateway/broker/core.h"
 #include "gateway/broker/directory.h"
 #include "gateway/broker/place_init.h"
+#include "gateway/broker/place_publish.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/route.h"
 #include "gateway/broker/session.h"
 #include "gateway/store/store.h"
+
+#define LAST_ROUNDS 3u /* what is done at last may be the reason for something else */
 
 /* --- settings ----------------------------------------------------------------------------------------------------------- */
 
@@ -125,13 +128,17 @@ void broker_free(struct broker *broker)
     if (broker == NULL) {
         return;
     }
-    receive_all_mail(broker);
-    for (unsigned p = 0; p < broker->place_count; p++) {
-        kept_put_positions(broker->places[p]);
-        place_flush_port(broker->places[p]);
+    for (unsigned round = 0; round < LAST_ROUNDS; round++) {
+        receive_all_mail(broker); /* what the store has read, too */
+        for (unsigned p = 0; p < broker->place_count; p++) {
+            place_release_waits(broker->places[p]);
+            kept_put_positions(broker->places[p]);
+            place_flush_port(broker->places[p]);
+        }
+        broker->store->engine->settle(broker->store);
     }
-    broker->store->engine->settle(broker->store);
-    receive_all_mail(broker); /* what the store has read */
+    broker->store->on_progress = NULL;
+    receive_all_mail(broker);
     directory_free(broker->directory);
     for (unsigned p = 0; p < broker->place_count; p++) {
         place_free(broker->places[p]);

@@ -328,12 +328,12 @@ static void deliver_queued(struct place *place, struct publication *publication,
     struct client *client = session->client;
     struct outgoing_entry entry;
     if (!entry_init(place, publication, d, qos, &entry)) {
-        STATS_ADD(&place->stats, dropped_no_memory, 1);
+        publication_is_incomplete(place, publication);
         return;
     }
     if (qos > 0 && client != NULL && may_send_now(place, session, client, &entry)) {
         if (!send_now(place, publication, session, &entry)) {
-            STATS_ADD(&place->stats, dropped_no_memory, 1);
+            publication_is_incomplete(place, publication);
             outgoing_entry_fini(&entry);
         }
         return;

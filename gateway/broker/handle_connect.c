@@ -519,6 +519,11 @@ void connecting_acquired(struct client *client, struct session *session, bool pr
     if (present) {
         session_classify(place, session); /* its rules may be others than last time */
     }
+    bool needs_room = session->will != NULL || (session_is_lasting(session) && !present);
+    if (needs_room && store_admit(place->broker->store, session->client_id_len) == STORE_FULL) {
+        client_close(client, REASON_QUOTA_EXCEEDED, "store is full");
+        return;
+    }
     struct store_ticket ticket;
     if (!kept_put(place, session, &ticket)) {
         client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");

@@ -108,27 +108,37 @@ static void refuse(struct client *client, const struct publish *p, uint8_t reaso
     }
 }
 
-/* Publish what was routed, and answer. */
-static void commit(struct client *client, const struct publish *p, struct publication *publication, bool matched)
+/* Publish what was routed, with WRITES (taken), and answer. */
+static void commit(struct client *client, const struct publish *p, struct publication *publication, bool matched,
+                   struct store_write *writes)
 {
-    struct place *place = client->place;
-    struct session *session = client->session;
-    struct store_write *writes = NULL;
-    if (p->qos == 2 && !kept_received(session, p->packet_id, &writes)) {
+    struct store_ticket ticket = publication_commit(client->place, publication, writes);
+    if (store_ticket_is_never(&ticket)) {
         client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
         return;
     }
-    struct store_ticket ticket = publication_commit(place, publication, writes);
-    if (p->qos == 2 && !kept_unsettled(session, p->packet_id, &ticket)) {
-        store_ticket_release(&ticket);
-        client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
-        return;
+    if (p->qos == 2) {
+        kept_unsettled(client->session, p->packet_id, &ticket);
     }
     if (p->qos > 0) {
         answer(client, p, ticket, matched ? REASON_SUCCESS : REASON_NO_MATCHING_SUBSCRIBERS, NULL);
     } else {
         store_ticket_release(&ticket);
     }
+}
+
+/* What the session must remember of a QoS 2 message; before it is routed, so that nothing can fail afterwards. @return false without memory */
+static bool begin_qos2(struct client *client, const struct publish *p, struct store_write **writes)
+{
+    struct session *session = client->session;
+    if (!kept_reserve_unsettled(session) || !kept_received(session, p->packet_id, writes)) {
+        return false;
+    }
+    if (!packet_ids_add(&session->received, p->packet_id)) {
+        store_writes_free(*writes);
+        return false;
+    }
+    return true;
 }
 
 static void publish(struct client *client, const struct publish *p, struct bytes forwarded)
@@ -146,7 +156,8 @@ static void publish(struct client *client, const struct publish *p, struct bytes
     if (client->version == MQTT_5_0 && properties_has(&p->properties, PROPERTY_MESSAGE_EXPIRY_INTERVAL)) {
         publication.expires_ms = place->now_ms + (uint64_t)p->properties.message_expiry_interval_s * 1000;
     }
-    if (p->qos == 2 && !packet_ids_add(&client->session->received, p->packet_id)) {
+    struct store_write *writes = NULL;
+    if (p->qos == 2 && !begin_qos2(client, p, &writes)) {
         client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
         return;
     }
@@ -155,10 +166,11 @@ static void publish(struct client *client, const struct publish *p, struct bytes
     if (reason_code != REASON_SUCCESS) {
         if (p->qos == 2) {
             (void)packet_ids_remove(&client->session->received, p->packet_id);
+            store_writes_free(writes);
         }
         refuse(client, p, reason_code, "no room for the message");
     } else {
-        commit(client, p, &publication, matched);
+        commit(client, p, &publication, matched, writes);
         if (place->store_busy && (p->qos > 0 || p->retain)) {
             client_set_paused(client, CLIENT_PAUSE_STORE, true);
         }

@@ -112,7 +112,7 @@ void handover_hold(struct place *place, struct subscription *subscription, struc
     struct message *message = publication_message(place, publication);
     struct held *held = message != NULL ? calloc(1, sizeof(*held)) : NULL;
     if (held == NULL) {
-        STATS_ADD(&place->stats, dropped_no_memory, 1);
+        publication_is_incomplete(place, publication);
         return;
     }
     size_t size = message_size(message);

@@ -216,8 +216,10 @@ bool kept_put(struct place *place, struct session *session, struct store_ticket 
     if (place->port == NULL) {
         return true;
     }
-    if (!session_is_lasting(session) && session->will == NULL) {
+    if (!session_is_lasting(session)) { /* what the store has of it must not come back after a restart */
         kept_end(place, session);
+    }
+    if (!session_is_lasting(session) && session->will == NULL) {
         /* That an old session is gone is what its client may rely on. */
         *out = session->kept != NULL && session->kept->ended.number != 0 ? session->kept->ended : place->last_end;
         return true;
@@ -235,6 +237,17 @@ void kept_detached(struct place *place, struct session *session)
     }
 }
 
+static void settle(struct kept *kept)
+{
+    for (uint32_t i = 0; i < kept->unsettled_count; i++) {
+        store_record_unref(kept->unsettled[i].record);
+    }
+    free(kept->unsettled);
+    kept->unsettled = NULL;
+    kept->unsettled_count = 0;
+    kept->unsettled_capacity = 0;
+}
+
 void kept_end(struct place *place, struct session *session)
 {
     if (is_kept(session) && session->kept->is_stored) {
@@ -244,6 +257,7 @@ void kept_end(struct place *place, struct session *session)
     }
     if (session->kept != NULL) {
         session->kept->number = 0;
+        settle(session->kept);
     }
 }
 
@@ -258,6 +272,42 @@ struct store_write *kept_take_will(struct session *session)
     return write;
 }
 
+/* Ends what the store has of a session when what it was given is stored for others. */
+struct ending {
+    struct place_wait wait;
+    struct place *place;
+    uint64_t number;
+    struct store_ticket *tickets; /* owned */
+};
+
+static void on_moved(struct place_wait *wait)
+{
+    struct ending *ending = (struct ending *)wait;
+    ending->place->last_end = store_port_end_session(ending->place->port, ending->number);
+    free(ending->tickets);
+    free(ending);
+}
+
+void kept_end_after(struct place *place, struct session *session, struct store_ticket *tickets, size_t count)
+{
+    bool must_wait = count > 0 && is_kept(session) && session->kept->is_stored;
+    struct ending *ending = must_wait ? malloc(sizeof(*ending)) : NULL;
+    if (ending == NULL) {
+        for (size_t i = 0; i < count; i++) {
+            store_ticket_release(&tickets[i]);
+        }
+        free(tickets);
+        kept_end(place, session);
+        return;
+    }
+    *ending = (struct ending){
+        .wait = {.done = on_moved}, .place = place, .number = session->kept->number, .tickets = tickets};
+    session->kept->is_stored = false;
+    session->kept->number = 0;
+    settle(session->kept);
+    place_await_all(place, &ending->wait, tickets, count);
+}
+
 static void leave_lists(struct place *place, struct kept *kept)
 {
     if (kept->is_waiting) {
@@ -268,17 +318,6 @@ static void leave_lists(struct place *place, struct kept *kept)
         TAILQ_REMOVE(&place->positions, kept, positions);
         kept->is_position_due = false;
     }
-}
-
-static void settle(struct kept *kept)
-{
-    for (uint32_t i = 0; i < kept->unsettled_count; i++) {
-        store_record_unref(kept->unsettled[i].record);
-    }
-    free(kept->unsettled);
-    kept->unsettled = NULL;
-    kept->unsettled_count = 0;
-    kept->unsettled_capacity = 0;
 }
 
 void kept_leave(struct place *place, struct session *session)
@@ -378,6 +417,7 @@ void kept_deliver(struct place *place, struct session *session, struct outgoing_
     };
     if (!store_record_add(entry->record, place->index, &recipient, &entry->recipient)) {
         STATS_ADD(&place->stats, dropped_no_memory, 1);
+        store_record_set_incomplete(entry->record);
         store_record_unref(entry->record);
         entry->record = NULL;
     }
@@ -391,6 +431,13 @@ static void mark_position(struct place *place, struct kept *kept)
         if (!timer_is_set(&place->position_timer)) {
             timer_wheel_set(place->wheel, &place->position_timer, place->now_ms + KEPT_POSITION_MS);
         }
+    }
+}
+
+void kept_mark_position(struct place *place, struct session *session)
+{
+    if (kept_is_begun(session)) {
+        mark_position(place, session->kept);
     }
 }
 
@@ -469,7 +516,7 @@ static struct store_write *position_write(const struct session *session)
 
 void kept_put_position(struct place *place, struct session *session)
 {
-    if (is_kept(session)) {
+    if (kept_is_begun(session)) {
         kept_forget(place, position_write(session)); /* without it some messages come once more after a crash */
     }
 }
@@ -506,7 +553,7 @@ bool kept_sent(struct place *place, struct session *session, struct outgoing_ent
 
 void kept_completed(struct place *place, struct session *session, uint64_t seq)
 {
-    if (!is_kept(session)) {
+    if (!kept_is_begun(session)) {
         return;
     }
     struct store_write *write = position_write(session);
@@ -544,10 +591,10 @@ static void prune_unsettled(struct kept *kept)
     kept->unsettled_count = count;
 }
 
-bool kept_unsettled(struct session *session, uint16_t packet_id, const struct store_ticket *ticket)
+bool kept_reserve_unsettled(struct session *session)
 {
     struct kept *kept = session->kept;
-    if (kept == NULL || ticket->record == NULL || store_record_is_done(ticket->record)) {
+    if (!kept_is_begun(session)) {
         return true;
     }
     if (kept->unsettled_count == kept->unsettled_capacity) {
@@ -562,9 +609,17 @@ bool kept_unsettled(struct session *session, uint16_t packet_id, const struct st
         kept->unsettled = grown;
         kept->unsettled_capacity = capacity;
     }
-    kept->unsettled[kept->unsettled_count++] =
-        (struct unsettled){.record = store_record_ref(ticket->record), .packet_id = packet_id};
     return true;
+}
+
+void kept_unsettled(struct session *session, uint16_t packet_id, const struct store_ticket *ticket)
+{
+    struct kept *kept = session->kept;
+    if (kept_is_begun(session) && ticket->record != NULL && !store_record_is_done(ticket->record)) {
+        TG_ASSERT(kept->unsettled_count < kept->unsettled_capacity);
+        kept->unsettled[kept->unsettled_count++] =
+            (struct unsettled){.record = store_record_ref(ticket->record), .packet_id = packet_id};
+    }
 }
 
 struct store_ticket kept_settles(struct session *session, uint16_t packet_id)
@@ -601,15 +656,16 @@ void kept_wait(struct place *place, struct session *session)
 
 void kept_resume_waiting(struct place *place)
 {
-    struct kept *last = TAILQ_LAST(&place->waiting, kept_list);
-    for (struct kept *kept = TAILQ_FIRST(&place->waiting); kept != NULL; kept = TAILQ_FIRST(&place->waiting)) {
+    size_t count = 0; /* whoever still has to wait goes to the end, once */
+    struct kept *kept;
+    TAILQ_FOREACH(kept, &place->waiting, waiting)
+    {
+        count++;
+    }
+    for (; count > 0 && (kept = TAILQ_FIRST(&place->waiting)) != NULL; count--) {
         TAILQ_REMOVE(&place->waiting, kept, waiting);
         kept->is_waiting = false;
-        bool is_last = kept == last; /* whoever still waits goes behind it */
         session_pump(place, kept->session);
-        if (is_last) {
-            return;
-        }
     }
 }
 
@@ -725,4 +781,19 @@ bool kept_position_next(struct bytes *value, struct kept_range *out)
     out->to = take(&source, 8);
     *value = source.left;
     return !source.failed;
+}
+
+bool kept_position_has(struct bytes value, uint64_t seq)
+{
+    size_t low = 0;
+    size_t high = (value.len - POSITION_HEAD) / 16;
+    while (low < high) { /* the first range that ends behind SEQ */
+        size_t middle = low + (high - low) / 2;
+        if (tg_get_be(value.data + POSITION_HEAD + 16 * middle + 8, 8) <= seq) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < (value.len - POSITION_HEAD) / 16 && tg_get_be(value.data + POSITION_HEAD + 16 * low, 8) <= seq;
 }

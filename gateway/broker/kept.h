@@ -62,6 +62,12 @@ void kept_detached(struct place *place, struct session *session);
 /** The state of SESSION ends: nothing of it comes back. Its deliveries are to be finished by the caller. */
 void kept_end(struct place *place, struct session *session);
 
+/** The same as soon as all of the COUNT TICKETS (taken, with the heap array, which may be NULL) are done: what the session was given has moved to others. */
+void kept_end_after(struct place *place, struct session *session, struct store_ticket *tickets, size_t count);
+
+/** Some delivery is over that the store may still have for others: say soon how far SESSION is. */
+void kept_mark_position(struct place *place, struct session *session);
+
 /** SESSION has no will any more: what takes it out of the store, with its message or by kept_forget(). Returns owned; NULL if the store has none,
  * or without memory: then it comes back after a restart. */
 struct store_write *kept_take_will(struct session *session);
@@ -102,9 +108,11 @@ void kept_completed(struct place *place, struct session *session, uint64_t seq);
 bool kept_received(const struct session *session, uint16_t packet_id, struct store_write **out)
     __attribute__((warn_unused_result));
 
+/** Room to remember one more message, whatever comes. */
+bool kept_reserve_unsettled(struct session *session) __attribute__((warn_unused_result));
+
 /** TICKET is that of the message with PACKET_ID: a repetition of it will wait, too. */
-bool kept_unsettled(struct session *session, uint16_t packet_id, const struct store_ticket *ticket)
-    __attribute__((warn_unused_result));
+void kept_unsettled(struct session *session, uint16_t packet_id, const struct store_ticket *ticket);
 
 /** What a repeated PUBLISH with PACKET_ID must wait for. */
 struct store_ticket kept_settles(struct session *session, uint16_t packet_id);
@@ -178,5 +186,7 @@ bool kept_subscription_read(struct bytes value, struct kept_subscription *out);
 /** The next range of a position, from *VALUE, which moves on; the first begins with 0. @return false after the last, or damaged */
 bool kept_position_next(struct bytes *value, struct kept_range *out);
 bool kept_position_is_valid(struct bytes value);
+/** True if a valid position says that SEQ is finished. */
+bool kept_position_has(struct bytes value, uint64_t seq);
 
 #endif

@@ -11,6 +11,7 @@
 #include "gateway/broker/local_client.h"
 #include "gateway/broker/place_init.h"
 #include "gateway/broker/place_publish.h"
+#include "gateway/broker/recover.h"
 #include "gateway/broker/retained.h"
 #include "gateway/broker/retained_walk.h"
 #include "gateway/broker/route.h"
@@ -107,6 +108,7 @@ void place_free(struct place *place)
     }
     sys_place_fini(place);
     route_fini(place);
+    recover_drop(place);
     store_port_free(place->port);
     link_table_fini(&place->groups);
     free(place->full);

@@ -121,6 +121,11 @@ static struct place_published publish(struct place *place, const struct place_pu
     } else {
         result.ticket = publication_commit(place, &publication, *writes);
         *writes = NULL;
+        if (store_ticket_is_never(&result.ticket)) {
+            result.reason_code = REASON_SERVER_UNAVAILABLE;
+            result.why = "out of memory";
+            result.ticket = STORE_TICKET_DONE;
+        }
     }
     publication_fini(place, &publication);
     return result;
@@ -140,6 +145,7 @@ struct place_published place_publish(struct place *place, const struct place_pub
 static bool settle(const struct place *place, struct place_wait *wait)
 {
     while (store_is_done(place->broker->store, &wait->ticket)) {
+        wait->failed |= store_ticket_is_incomplete(&wait->ticket);
         store_ticket_release(&wait->ticket);
         if (wait->more_count == 0) {
             return true;
@@ -152,6 +158,7 @@ static bool settle(const struct place *place, struct place_wait *wait)
 /* Wait for the ticket and the further ones of WAIT. */
 static void await(struct place *place, struct place_wait *wait)
 {
+    wait->failed = false;
     wait->next = NULL;
     wait->prev = NULL;
     if (settle(place, wait)) {

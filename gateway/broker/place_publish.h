@@ -49,6 +49,8 @@ struct place_wait {
     struct store_ticket ticket;
     struct store_ticket *more; /* further ones; borrowed, but what they hold is taken */
     size_t more_count;
+    bool
+        failed; /* on done(): not all of it could be stored, for want of memory: nobody may be told that it was taken */
     void (*done)(struct place_wait *wait); /* called once, on the place's thread; may call the broker */
 };
 

@@ -50,6 +50,14 @@ bool publication_keep(struct place *place, struct publication *publication, bool
     return publication->owns_record;
 }
 
+void publication_is_incomplete(struct place *place, struct publication *publication)
+{
+    STATS_ADD(&place->stats, dropped_no_memory, 1);
+    if (publication->record != NULL) {
+        store_record_set_incomplete(publication->record);
+    }
+}
+
 struct store_ticket publication_commit(struct place *place, struct publication *publication, struct store_write *writes)
 {
     struct store_ticket ticket = STORE_TICKET_DONE;
@@ -62,7 +70,7 @@ struct store_ticket publication_commit(struct place *place, struct publication *
         publication->record = NULL;
         store_port_close(place->port, ticket.record);
     } else if (writes != NULL && !store_port_write(place->port, writes, &ticket)) {
-        ticket.number = UINT64_MAX; /* nobody is told that it is done */
+        ticket.number = STORE_NEVER;
     }
     return ticket;
 }

@@ -51,10 +51,13 @@ bool publication_keep(struct place *place, struct publication *publication, bool
 
 /**
  * Everything has been routed: close PUBLICATION's own record, if it has one, with WRITES (taken, may be NULL) in the same transaction.
- * @return what an acknowledgement waits for (to be released)
+ * @return what an acknowledgement waits for (to be released); store_ticket_is_never() without memory for the writes
  */
 struct store_ticket publication_commit(struct place *place, struct publication *publication,
                                        struct store_write *writes);
+
+/** A receiver that should have had PUBLICATION for good does not, for want of memory: who publishes must not be told that all is well. */
+void publication_is_incomplete(struct place *place, struct publication *publication);
 
 /** The PUBLISH packet with QoS 0 and no more than what all receivers of VERSION get; NULL without memory, or when it would be too large for MQTT. */
 const struct outq_shared *publication_encoding(struct place *place, struct publication *publication,

@@ -245,7 +245,7 @@ static struct message *will_message(const struct kept_will *k, uint64_t publishe
 static struct session *session_for_will(struct place *place, const struct kept_will *k)
 {
     const struct recovered *r = recovered_find(place, k->session);
-    struct session *session = r != NULL ? r->session : directory_find_here(place, k->client_id);
+    struct session *session = r != NULL && r->session != NULL ? r->session : directory_find_here(place, k->client_id);
     if (session == NULL) {
         session = make_session(place, k->client_id, atomic_fetch_add(&place->broker->store->next_session, 1));
     }
@@ -350,25 +350,20 @@ static bool add_sent(struct recovered *r, uint64_t seq)
 
 /* --- the place's side: messages ----------------------------------------------------------------------------------------------------- */
 
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 /* True if SEQ was acknowledged, as far as a message goes. */
 static bool is_finished(const struct recovered *r, uint64_t seq)
 {
-    for (uint32_t i = 0; i < r->sent_count; i++) {
-        if (r->sent[i] == seq) {
-            return true;
-        }
+    if (r->sent_count > 0 && bsearch(&seq, r->sent, r->sent_count, sizeof(seq), by_number) != NULL) {
+        return true; /* they came in ascending order */
     }
-    if (r->position == NULL) {
-        return false;
-    }
-    struct bytes left = {r->position->value, r->position->value_len};
-    struct kept_range range;
-    while (left.len > 0 && kept_position_next(&left, &range)) {
-        if (seq >= range.from && seq < range.to) {
-            return true;
-        }
-    }
-    return false;
+    return r->position != NULL && kept_position_has((struct bytes){r->position->value, r->position->value_len}, seq);
 }
 
 static struct subscription *shared_of(const struct session *session, uint32_t number)
@@ -411,12 +406,6 @@ static bool restore_retained(struct place *place, const struct item *item)
     struct store_record *record = item->entry.record;
     struct store_record *loser = NULL;
     enum tg_err err = retained_restore(place->broker->retained, message, record, &loser);
-    if (err == TG_ERR_LIMIT) {
-        struct bytes topic = message_topic(message);
-        log_warning("a retained message exceeds the limits and is dropped", LOG_BYTES("topic", topic.data, topic.len));
-        loser = store_record_ref(record);
-        err = TG_OK;
-    }
     if (loser != NULL) {
         store_port_finish(place->port, loser, STORE_RETAINED);
     }
@@ -489,7 +478,11 @@ static bool arrange(struct place *place, struct recovered *r)
         entries[n++] = (struct outgoing_entry){.seq = r->sent[i], .state = OUTGOING_RERELEASE, .qos = 2};
     }
     qsort(entries, count, sizeof(*entries), by_seq);
-    for (n = 0; n < count; n++) { /* of packet ids there are so many */
+    while (count > 0 && entries[count - 1].state == OUTGOING_RERELEASE &&
+           entries[count - 1].seq >= entries[0].seq + WINDOW_SEQS) {
+        count--; /* a number that was never used: of packet ids there are not so many */
+    }
+    for (n = 0; n < count; n++) {
         if (entries[n].state == OUTGOING_RESEND && entries[n].seq >= entries[0].seq + WINDOW_SEQS) {
             entries[n].state = OUTGOING_QUEUED;
         }
@@ -567,6 +560,29 @@ static void release_all(struct place *place)
     link_table_fini(sessions);
     free(place->recovering->wills);
     free(place->recovering);
+    place->recovering = NULL;
+}
+
+void recover_drop(struct place *place)
+{
+    struct recovering *recovering = place->recovering;
+    if (recovering == NULL) {
+        return;
+    }
+    for (size_t c = 0; c < recovering->sessions.chain_count; c++) {
+        for (struct link *link = recovering->sessions.chains[c]; link != NULL;) {
+            struct recovered *r = TG_CONTAINER_OF(link, struct recovered, link);
+            link = link->next;
+            recovered_free(r);
+        }
+    }
+    for (size_t i = 0; i < recovering->will_count; i++) {
+        message_unref(recovering->wills[i].will->message);
+        free(recovering->wills[i].will);
+    }
+    link_table_fini(&recovering->sessions);
+    free(recovering->wills);
+    free(recovering);
     place->recovering = NULL;
 }
 

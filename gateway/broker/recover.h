@@ -12,6 +12,7 @@
 #include "protocol/bytes.h"
 
 struct broker;
+struct place;
 
 /** What is to become of an entry that is not the broker's own. */
 enum broker_answer {
@@ -37,5 +38,8 @@ struct broker_recovery {
  * @return TG_OK; TG_ERR_CLOSED if it was cancelled; any other: what is in the store is not known, and the gateway must not serve
  */
 enum tg_err broker_recover(struct broker *broker, struct broker_recovery *recovery) TG_MUST_CHECK;
+
+/** Free what a recovery that did not come to its end has left at PLACE. */
+void recover_drop(struct place *place);
 
 #endif

@@ -222,7 +222,13 @@ static void release_client(struct client *client)
         }
         client->parked_count--;
         STATS_ADD(&client->place->stats, parked_acknowledgements, -1);
+        bool is_incomplete = store_ticket_is_incomplete(&ack->ticket);
         store_ticket_release(&ack->ticket);
+        if (is_incomplete) {
+            free(ack);
+            client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+            return;
+        }
         release(client, ack); /* what a CONNACK sets free may park anew, or close the client */
         free(ack);
     }

@@ -196,11 +196,6 @@ static void give_back(_Atomic size_t *used, size_t less)
     atomic_fetch_sub_explicit(used, less, memory_order_relaxed);
 }
 
-static bool reserve_bytes(struct retained *retained, size_t more)
-{
-    return reserve(&retained->bytes, more, atomic_load_explicit(&retained->bytes_max, memory_order_relaxed));
-}
-
 /* The next version. A release, and retained_stamp() an acquire, in one order of changes: a subscriber whose stamp is below
  * this version published its subscription before, and who got the version sees that subscription. */
 static uint64_t version_next(struct retained *retained)
@@ -270,12 +265,13 @@ static void clear_topic(struct retained *retained, struct shard *shard, struct m
 
 /* Put MESSAGE in the place of the one in VALUE, which goes to *OLD. */
 static enum tg_err replace(struct retained *retained, struct shard *shard, struct value *value, struct message *message,
-                           struct message **old)
+                           bool is_bound, struct message **old)
 {
     size_t bytes = value_bytes(message);
     size_t old_bytes = value_bytes(value->message);
     if (bytes > old_bytes) {
-        if (!reserve_bytes(retained, bytes - old_bytes)) {
+        size_t bytes_max = atomic_load_explicit(&retained->bytes_max, memory_order_relaxed);
+        if (!reserve(&retained->bytes, bytes - old_bytes, is_bound ? bytes_max : 0)) {
             return TG_ERR_LIMIT;
         }
     } else if (bytes < old_bytes) {
@@ -288,12 +284,15 @@ static enum tg_err replace(struct retained *retained, struct shard *shard, struc
 }
 
 /* Make a value for MESSAGE, whose topic has none. */
-static enum tg_err insert(struct retained *retained, struct shard *shard, struct message *message, struct value **out)
+static enum tg_err insert(struct retained *retained, struct shard *shard, struct message *message, bool is_bound,
+                          struct value **out)
 {
-    if (!reserve(&retained->messages, 1, atomic_load_explicit(&retained->messages_max, memory_order_relaxed))) {
+    size_t messages_max = atomic_load_explicit(&retained->messages_max, memory_order_relaxed);
+    size_t bytes_max = atomic_load_explicit(&retained->bytes_max, memory_order_relaxed);
+    if (!reserve(&retained->messages, 1, is_bound ? messages_max : 0)) {
         return TG_ERR_LIMIT;
     }
-    if (!reserve_bytes(retained, value_bytes(message))) {
+    if (!reserve(&retained->bytes, value_bytes(message), is_bound ? bytes_max : 0)) {
         give_back(&retained->messages, 1);
         return TG_ERR_LIMIT;
     }
@@ -311,10 +310,10 @@ static enum tg_err insert(struct retained *retained, struct shard *shard, struct
 
 /* Put MESSAGE, whose topic has *VALUE or none; *BEFORE: what was there. */
 static enum tg_err put(struct retained *retained, struct shard *shard, struct value **value, struct message *message,
-                       struct message **before)
+                       bool is_bound, struct message **before)
 {
-    enum tg_err err =
-        *value != NULL ? replace(retained, shard, *value, message, before) : insert(retained, shard, message, value);
+    enum tg_err err = *value != NULL ? replace(retained, shard, *value, message, is_bound, before)
+                                     : insert(retained, shard, message, is_bound, value);
     if (err == TG_OK) {
         shard->expiring += can_expire(message);
     }
@@ -333,7 +332,7 @@ enum tg_err retained_store(struct retained *retained, struct message *message, s
     message->version = 0;
     pthread_mutex_lock(&shard->mutex);
     struct value *value = shard_find(shard, message_topic(message));
-    enum tg_err err = put(retained, shard, &value, message, &before);
+    enum tg_err err = put(retained, shard, &value, message, true, &before);
     if (err == TG_OK) {
         take_record(value, record, old);
         message->version = version_next(retained);
@@ -354,7 +353,7 @@ enum tg_err retained_restore(struct retained *retained, struct message *message,
     if (value != NULL && value->message->version > message->version) {
         *loser = store_record_ref(record);
     } else {
-        err = put(retained, shard, &value, message, &before);
+        err = put(retained, shard, &value, message, false, &before); /* it was accepted once */
         if (err == TG_OK) {
             take_record(value, record, loser);
             shard->has_tombstones = shard->has_tombstones || message->payload_len == 0;

@@ -248,7 +248,7 @@ static void receive_record(struct place *place, struct batch_record *record, uns
     } else {
         const struct route *route = route_cache_find(place->cache, publication.topic);
         if (route->no_memory) {
-            STATS_ADD(&place->stats, dropped_no_memory, 1);
+            publication_is_incomplete(place, &publication);
         } else {
             deliver_to_filters(place, &publication, route->filters, route->count);
         }
@@ -317,8 +317,10 @@ static uint8_t store_retained(struct place *place, struct publication *publicati
         return REASON_QUOTA_EXCEEDED;
     }
     if (retained_store(place->broker->retained, message, publication->record, &old) != TG_OK) {
-        if (is_kept) { /* nor is it retained on disk */
-            store_port_finish(place->port, store_record_ref(publication->record), STORE_RETAINED);
+        if (is_kept) { /* nor is it retained on disk: nothing is submitted */
+            publication->owns_record = false;
+            store_record_unref(publication->record);
+            publication->record = NULL;
         }
         return REASON_QUOTA_EXCEEDED;
     }

@@ -190,6 +190,9 @@ bool session_enqueue(struct place *place, struct session *session, struct outgoi
     }
     if (!outgoing_push(&outgoing->queue, entry)) {
         STATS_ADD(&place->stats, dropped_no_memory, 1);
+        if (entry->record != NULL) {
+            store_record_set_incomplete(entry->record);
+        }
         kept_finish(place, session, entry);
         outgoing_entry_fini(entry);
         return false;
@@ -509,9 +512,6 @@ void session_set_expiry(struct place *place, struct session *session, uint32_t e
 {
     bool was_durable = session_is_durable(session);
     session->expiry_s = expiry_s;
-    if (was_durable && expiry_s == 0) { /* what the store has of it must not come back after a restart */
-        kept_end(place, session);
-    }
     if (was_durable != session_is_durable(session)) {
         subscription_set_durable(place, &session->subscriptions, session_is_lasting(session));
     }
@@ -539,9 +539,34 @@ static struct outgoing_entry take_back(struct place *place, struct session *sess
     return taken;
 }
 
+/* The records of what has moved to other sessions. */
+struct moves {
+    struct store_ticket *tickets; /* owned, heap */
+    size_t count;
+    size_t capacity;
+};
+
+/* Without memory the end of the session does not wait for this one. MOVES may be NULL: it goes on. */
+static void moves_add(struct moves *moves, struct store_record *record)
+{
+    if (moves == NULL) {
+        return;
+    }
+    if (moves->count == moves->capacity) {
+        size_t capacity = moves->capacity > 0 ? 2 * moves->capacity : 16;
+        struct store_ticket *grown = realloc(moves->tickets, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return;
+        }
+        moves->tickets = grown;
+        moves->capacity = capacity;
+    }
+    moves->tickets[moves->count++] = (struct store_ticket){.record = store_record_ref(record)};
+}
+
 /* QoS 1 that this session was given as a member of a group, and did not acknowledge, goes to another member [MQTT-4.8.2-5]: at the end
  * of the session (IS_END) in any case, else if there is one that can take it; what nobody else can take is to be repeated here. */
-static void give_back_shared(struct place *place, struct session *session, bool is_end)
+static void give_back_shared(struct place *place, struct session *session, bool is_end, struct moves *moves)
 {
     struct outgoing_ring *rings[] = {&session->outgoing.window, &session->outgoing.queue};
     uint32_t counts[] = {rings[0]->count, rings[1]->count}; /* what comes back to this session is not given again */
@@ -562,6 +587,8 @@ static void give_back_shared(struct place *place, struct session *session, bool 
                 publication_keep(place, &publication, false)) { /* a move: added there, then finished here */
                 store_record_replace(publication.record, taken.record, taken.recipient);
                 taken.record = NULL;
+                kept_mark_position(place, session);
+                moves_add(moves, publication.record);
             }
             (void)share_dispatch(place, group, &publication);
             publication_fini(place, &publication);
@@ -619,7 +646,7 @@ void session_detach(struct place *place, struct session *session, bool with_will
     kept_detached(place, session);
     session_update_room(place, session);
     if (session->shared_count > 0 && place->settings->limits.shared_redeliver_on_disconnect) {
-        give_back_shared(place, session, false);
+        give_back_shared(place, session, false, NULL);
     }
     if (session->expiry_s != SESSION_NEVER_EXPIRES) {
         timer_wheel_set(place->wheel, &session->timer, place->now_ms + (uint64_t)session->expiry_s * 1000);
@@ -670,12 +697,13 @@ static void finish_all(struct place *place, struct session *session)
 
 void session_reset(struct place *place, struct session *session)
 {
+    struct moves moves = {0};
     will_publish(place, session);
     if (session->shared_count > 0) {
         leave_groups(place, session);
-        give_back_shared(place, session, true);
+        give_back_shared(place, session, true, &moves);
     }
-    kept_end(place, session);
+    kept_end_after(place, session, moves.tickets, moves.count);
     finish_all(place, session);
     kept_leave(place, session);
     clear(place, session);

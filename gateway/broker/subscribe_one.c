@@ -36,6 +36,11 @@ static uint8_t check_entry(const struct client *client, const struct subscribe_e
         *why = "server is short of memory";
         return REASON_QUOTA_EXCEEDED;
     }
+    if (session_is_lasting(client->session) && store_admit(place->broker->store, entry->filter.len) == STORE_FULL &&
+        subscription_find(set, entry->filter, place->broker->hash_seed) == NULL) {
+        *why = "store is full";
+        return REASON_QUOTA_EXCEEDED;
+    }
     if (filter_is_reserved(parsed->filter) && !client->is_gateway) {
         *why = "topic filter is reserved for the gateway";
         return REASON_NOT_AUTHORIZED;

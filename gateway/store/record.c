@@ -201,6 +201,16 @@ struct message *store_record_message(struct store_record *record)
     return message;
 }
 
+void store_record_set_incomplete(struct store_record *record)
+{
+    atomic_store_explicit(&record->is_incomplete, true, memory_order_relaxed);
+}
+
+bool store_record_is_incomplete(const struct store_record *record)
+{
+    return atomic_load_explicit(&record->is_incomplete, memory_order_relaxed);
+}
+
 bool store_record_is_done(const struct store_record *record)
 {
     return atomic_load_explicit(&record->is_done, memory_order_acquire);

@@ -90,6 +90,10 @@ void store_record_replace(struct store_record *record, struct store_record *old,
 /** The message, as long as it is in memory: until the record is put, at least. Returns owned (message_unref()); NULL: it is to be fetched. Any thread. */
 struct message *store_record_message(struct store_record *record);
 
+/** Someone who should be a recipient could not be added. By who has RECORD open. */
+void store_record_set_incomplete(struct store_record *record);
+bool store_record_is_incomplete(const struct store_record *record);
+
 /** True once the transaction with RECORD is durable (or it needed none). Any thread. */
 bool store_record_is_done(const struct store_record *record);
 

@@ -67,6 +67,7 @@ struct store_record {
     uint64_t expires_ms;
     struct message *message;       /* lock: see record.c; the engine takes it out once it is put */
     struct store_pending *pending; /* NULL once the engine is through with it */
+    _Atomic bool is_incomplete;    /* see store_record_set_incomplete() */
 };
 
 /** A record of what is on disk already, put and done. Returns owned; NULL without memory. */

@@ -73,6 +73,11 @@ bool store_is_done(const struct store *store, const struct store_ticket *ticket)
            ticket->number <= atomic_load_explicit(&store->done[ticket->domain], memory_order_acquire);
 }
 
+bool store_ticket_is_incomplete(const struct store_ticket *ticket)
+{
+    return ticket->record != NULL && store_record_is_incomplete(ticket->record);
+}
+
 void store_ticket_release(struct store_ticket *ticket)
 {
     store_record_unref(ticket->record);

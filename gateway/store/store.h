@@ -97,6 +97,15 @@ struct store_ticket {            /* a value; one with a record holds a reference
 };
 
 #define STORE_TICKET_DONE ((struct store_ticket){0})
+#define STORE_NEVER       UINT64_MAX /* the number of what could not be submitted */
+
+static inline bool store_ticket_is_never(const struct store_ticket *ticket)
+{
+    return ticket->record == NULL && ticket->number == STORE_NEVER;
+}
+
+/** True if TICKET, which is done, stands for a record that not all of its recipients are in: then nobody may be told that it was taken. */
+bool store_ticket_is_incomplete(const struct store_ticket *ticket);
 
 /** True if what TICKET stands for is durable. Any thread. */
 bool store_is_done(const struct store *store, const struct store_ticket *ticket);

@@ -834,6 +834,141 @@ START_TEST(what_was_acknowledged_is_there_after_a_crash_and_the_rest_as_if_it_ha
 }
 END_TEST
 
+START_TEST(loses_nothing_of_a_group_when_a_member_ends_and_the_process_too)
+{
+    struct harness *h = harness_new(2);
+    struct tc *members[2];
+    for (unsigned i = 0; i < 2; i++) {
+        members[i] = tc_connect_persistent_at(h, i, i == 0 ? "a" : "b", MQTT_5_0);
+        tc_subscribe(members[i], "$share/g/t", 1);
+    }
+    tc_publish(tc_connect(h, "publisher", MQTT_5_0), "t", "m", 1);
+    unsigned who = tc_count(members[0]) > 0 ? 0 : 1;
+    tc_expect_publish(members[who], "t", "m", 1);
+    h->asleep[1 - who] = true;
+    tc_send_spec(members[who], "e0 { 00 { session_expiry:0 } }");
+    harness_crash(h);
+    h->asleep[1 - who] = false;
+    harness_start(h);
+    harness_run(h);
+    const struct tc_options other = {.id = who == 0 ? "b" : "a", .resume = true, .properties = "session_expiry:36000"};
+    struct tc *b = tc_try_connect(h, other);
+    tc_expect_connack(b, true, 0);
+    tc_expect_nothing(b);
+    harness_advance(h, 3600 * 1000 +
+                           1000); /* the member is back, away: what it was given is still its own until it ends */
+    tc_expect_publish(b, "t", "m", 1);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(repeats_nothing_that_has_moved_to_another_member)
+{
+    struct harness *h = harness_new(2);
+    h->limits->shared_redeliver_on_disconnect = true;
+    leave_subscriber(h, 0, "away", 1);
+    struct tc *members[2];
+    for (unsigned i = 0; i < 2; i++) {
+        members[i] = tc_connect_persistent_at(h, i, i == 0 ? "a" : "b", MQTT_5_0);
+        tc_subscribe(members[i], "$share/g/t", 1);
+    }
+    tc_publish(tc_connect(h, "publisher", MQTT_5_0), "t", "m", 1);
+    unsigned who = tc_count(members[0]) > 0 ? 0 : 1;
+    tc_expect_publish(members[who], "t", "m", 1);
+    tc_hang_up(members[who]);
+    harness_run(h);
+    tc_puback(members[1 - who], tc_expect_publish(members[1 - who], "t", "m", 1)->packet_id);
+    harness_advance(h, 5000);
+    harness_stop(h);
+    harness_start(h);
+    harness_run(h);
+    struct tc *a = tc_try_connect(
+        h, (struct tc_options){.id = who == 0 ? "a" : "b", .resume = true, .properties = "session_expiry:3600"});
+    tc_expect_connack(a, true, 0);
+    tc_expect_nothing(a);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(begins_no_session_will_or_subscription_while_the_store_is_full)
+{
+    struct harness *h = harness_new(1);
+    struct tc *c0 = tc_connect(h, "x", MQTT_5_0);
+    (void)c0;
+    atomic_store(&h->store.admission, STORE_FULL);
+    struct tc *c = tc_try_connect(h, (struct tc_options){.id = "w",
+                                                         .resume = true,
+                                                         .properties = "session_expiry:3600",
+                                                         .will = {.topic = "w", .payload = "bigbigbig"}});
+    tc_expect_connack(c, false, REASON_QUOTA_EXCEEDED);
+    atomic_store(&h->store.admission, STORE_ADMITTED);
+    struct tc *s = tc_connect_persistent_at(h, 0, "s", MQTT_5_0);
+    atomic_store(&h->store.admission, STORE_FULL);
+    tc_send_spec(s, "82{0001 {} <t> 01}");
+    tc_expect_suback(s, 1, "97");
+    ck_assert_uint_eq(entries(h, STORE_WILLS), 0);
+    ck_assert_uint_eq(entries(h, STORE_SUBSCRIPTIONS), 0);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(ends_while_a_damaged_message_is_being_read)
+{
+    struct harness *h = harness_new(2);
+    leave_subscriber(h, 1, "s", 1);
+    tc_publish(tc_connect(h, "publisher", MQTT_5_0), "t", "m", 1);
+    h->store.holds_reads = true;
+    struct tc *s = tc_try_connect(
+        h, (struct tc_options){.id = "s", .place = 1, .resume = true, .properties = "session_expiry:3600"});
+    tc_expect_connack(s, true, 0);
+    tc_expect_nothing(s);
+    ram_store_damage(&h->store, "t");
+    harness_stop(h);
+    harness_free(h);
+}
+END_TEST
+
+static void rv_retain(struct tc *c, const char *topic, const char *payload)
+{
+    uint16_t id = tc_send_publish(c, (struct tc_message){.topic = topic, .payload = payload, .qos = 1, .retain = true});
+    tc_expect_success_(c, PACKET_PUBACK, id);
+}
+
+START_TEST(counts_no_cleared_value_against_the_limits_when_it_starts)
+{
+    struct harness *h = harness_new(1);
+    h->limits->retained_messages = 1;
+    struct tc *p = tc_connect(h, "publisher", MQTT_5_0);
+    rv_retain(p, "a", "1");
+    rv_retain(p, "a", "");
+    rv_retain(p, "b", "2");
+    harness_crash(h);
+    harness_start(h);
+    harness_run(h);
+    struct tc *s = tc_connect(h, "s", MQTT_5_0);
+    tc_subscribe(s, "b", 1);
+    tc_expect_publish(s, "b", "2", 1);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(stores_no_position_of_a_session_that_is_kept_for_its_will_alone)
+{
+    struct harness *h = harness_new(1);
+    struct tc *c = tc_try_connect(h, (struct tc_options){.id = "w", .will = {.topic = "w", .payload = "x"}});
+    tc_expect_connack(c, false, 0);
+    tc_subscribe(c, "t", 2);
+    tc_publish(tc_connect(h, "publisher", MQTT_5_0), "t", "m", 2);
+    tc_receive(c, "t", "m", 2);
+    tc_disconnect(c);
+    harness_advance(h, 5000);
+    ck_assert_uint_eq(entries(h, STORE_SESSIONS), 0);
+    ck_assert_uint_eq(entries(h, STORE_WILLS), 0);
+    ck_assert_uint_eq(entries(h, STORE_POSITIONS), 0);
+    harness_free(h);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("kept");
@@ -886,6 +1021,12 @@ static Suite *suite(void)
     tcase_add_test(restart, who_has_acknowledged_is_not_sent_it_again_because_another_has_not);
     tcase_add_test(restart, qos2_that_was_completed_is_not_sent_again_after_a_crash);
     tcase_add_test(restart, what_was_acknowledged_is_there_after_a_crash_and_the_rest_as_if_it_had_not_come);
+    tcase_add_test(restart, ends_while_a_damaged_message_is_being_read);
+    tcase_add_test(restart, counts_no_cleared_value_against_the_limits_when_it_starts);
+    tcase_add_test(restart, stores_no_position_of_a_session_that_is_kept_for_its_will_alone);
+    tcase_add_test(restart, loses_nothing_of_a_group_when_a_member_ends_and_the_process_too);
+    tcase_add_test(restart, repeats_nothing_that_has_moved_to_another_member);
+    tcase_add_test(restart, begins_no_session_will_or_subscription_while_the_store_is_full);
     suite_add_tcase(s, restart);
     return s;
 }
