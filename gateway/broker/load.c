@@ -15,10 +15,12 @@
 
 #define LOAD_MESSAGES 64u
 #define LOAD_BYTES    (512u * 1024u)
+#define LOAD_AGAIN_MS 100u
 
 struct load { /* owner: the place, but while the store reads: its reader */
     struct mail mail;
     struct store_fetch fetch;
+    struct timer again; /* set: all has come back, and what could not be read is asked for when it fires */
     struct place *place;
     struct session *session; /* NULL: nobody waits for it. owner: the place */
     struct asked {           /* in the order of the queue; what comes back is in an order of the store's own */
@@ -63,14 +65,18 @@ static struct outgoing_entry *find(struct session *session, uint64_t seq, const 
     return NULL;
 }
 
-static void take(struct place *place, struct session *session, uint64_t seq, struct store_fetched *item)
+/* @return false: the entry is still without its message, which may be there */
+static bool take(struct place *place, struct session *session, uint64_t seq, struct store_fetched *item)
 {
     int64_t at;
     struct outgoing_entry *entry = find(session, seq, item->record, &at);
     if (entry == NULL || entry->message != NULL) {
-        return;
+        return true;
     }
-    if (item->message == NULL) {
+    if (item->status == STORE_FETCH_AGAIN) {
+        return false;
+    }
+    if (item->status == STORE_FETCH_GONE) {
         struct bytes id = session_client_id(session);
         log_error("a stored message cannot be read", LOG_BYTES("client_id", id.data, id.len), LOG_UNUM("number", seq));
         STATS_ADD(&place->stats, dropped_damaged, 1);
@@ -79,27 +85,44 @@ static void take(struct place *place, struct session *session, uint64_t seq, str
         } else {
             session_drop_queued(place, session, (uint32_t)at);
         }
-        return;
+        return true;
     }
     session_loaded(place, session, entry, at >= 0, item->message);
     item->message = NULL;
+    return true;
+}
+
+/* It was too early: the session asks again for what it needs by now. */
+static void on_again(struct timer *timer)
+{
+    struct load *load = TG_CONTAINER_OF(timer, struct load, again);
+    struct place *place = load->place;
+    struct session *session = load->session;
+    session->kept->load = NULL;
+    free(load);
+    session_pump(place, session);
 }
 
 static void on_loaded(struct place *place, struct mail *mail)
 {
     struct load *load = (struct load *)mail;
     struct session *session = load->session;
-    if (session != NULL) {
-        session->kept->load = NULL;
-    }
+    bool is_complete = true;
     for (uint32_t i = 0; i < load->fetch.count; i++) {
-        if (session != NULL) {
-            take(place, session, asked_seq(load, load->items[i].record), &load->items[i]);
+        if (session != NULL && !take(place, session, asked_seq(load, load->items[i].record), &load->items[i])) {
+            is_complete = false;
         }
         message_unref(load->items[i].message);
         store_record_unref(load->items[i].record);
     }
-    free(load);
+    if (session != NULL && !is_complete) {
+        timer_wheel_set(place->wheel, &load->again, place->now_ms + LOAD_AGAIN_MS);
+    } else {
+        if (session != NULL) {
+            session->kept->load = NULL;
+        }
+        free(load);
+    }
     if (session != NULL) {
         session_pump(place, session);
     }
@@ -167,6 +190,7 @@ static void start(struct place *place, struct session *session)
         return;
     }
     load->fetch = (struct store_fetch){.done = on_fetched, .items = load->items};
+    timer_init(&load->again, on_again);
     load->place = place;
     load->session = session;
     session->kept->load = load;
@@ -192,8 +216,14 @@ bool load_entry(struct place *place, struct session *session, struct outgoing_en
 
 void load_forget(struct session *session)
 {
-    if (session->kept->load != NULL) {
-        session->kept->load->session = NULL;
-        session->kept->load = NULL;
+    struct load *load = session->kept->load;
+    if (load == NULL) {
+        return;
+    }
+    session->kept->load = NULL;
+    load->session = NULL;
+    if (timer_is_set(&load->again)) { /* the store is through with it */
+        timer_wheel_stop(load->place->wheel, &load->again);
+        free(load);
     }
 }

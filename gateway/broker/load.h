@@ -1,6 +1,6 @@
 /**
  * Messages of a session's queue that are on disk alone, on their way into memory: the next few are read at once by the store's reader, and
- * come back by mail. Sending goes on then.
+ * come back by mail. Sending goes on then. What cannot be read for a reason that passes is asked for again a little later.
  */
 #ifndef GATEWAY_BROKER_LOAD_H
 #define GATEWAY_BROKER_LOAD_H

@@ -312,10 +312,6 @@ uint64_t lmdb_space_used(MDB_env *env, MDB_txn *txn);
 /* lmdb_reader.c */
 void *lmdb_reader_main(void *arg);
 void lmdb_fetch(struct store *store, struct store_fetch *fetch);
-/** Read the body of message MID, whose head MESSAGE is, to BUF (lmdb_body_len() bytes). @return false: damaged */
-bool lmdb_read_body(const struct lmdb_files *files, MDB_txn *txn, uint64_t mid, const struct lmdb_message *message,
-                    uint8_t *buf);
-
 /* lmdb_recover.c */
 enum tg_err lmdb_recover(struct store *store, const struct store_visitor *visitor);
 

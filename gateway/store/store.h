@@ -138,9 +138,17 @@ void store_port_flush(struct store_port *port);
 
 /* --- reading ------------------------------------------------------------------------------------------------------------------- */
 
+/** What became of the attempt to read a message. */
+enum store_fetch_status {
+    STORE_FETCH_AGAIN, /* no memory, or something else that passes: it is there as far as anybody knows, ask again later */
+    STORE_FETCH_FOUND,
+    STORE_FETCH_GONE, /* damaged, or deleted */
+};
+
 struct store_fetched {
-    struct store_record *record; /* the caller's reference */
-    struct message *message;     /* out: owned; NULL: damaged or deleted */
+    struct store_record *record;    /* the caller's reference */
+    struct message *message;        /* out: owned; NULL unless it was found */
+    enum store_fetch_status status; /* out */
 };
 
 /** A request for messages that are not in memory; embedded in its owner, not to be touched until done() is called. */

@@ -536,7 +536,10 @@ static void answer(struct ram_store *ram, struct store_fetch *fetch)
         const struct ram_message *m = item->record->state == RECORD_PUT || item->record->state == RECORD_DELETED
                                           ? message_at(ram, item->record->id)
                                           : NULL;
-        bool is_there = m != NULL && !m->is_damaged;
+        bool is_there = m != NULL && !m->is_damaged && !atomic_load(&ram->reads_fail);
+        item->status = atomic_load(&ram->reads_fail) ? STORE_FETCH_AGAIN
+                       : is_there                    ? STORE_FETCH_FOUND
+                                                     : STORE_FETCH_GONE;
         item->message = is_there ? message_ref(m->message) : NULL;
         ram->done.fetched += is_there;
     }

@@ -42,6 +42,7 @@ struct ram_store {
     struct store store;
     _Atomic bool is_held;
     _Atomic bool holds_reads;
+    _Atomic bool reads_fail;   /* for a reason that passes */
     _Atomic bool deletes_late; /* messages that nobody needs stay on disk until ram_store_sweep(), and in a crash */
     _Atomic int admission;     /* enum store_admission: the answer to whoever asks */
 

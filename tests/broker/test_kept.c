@@ -755,6 +755,56 @@ START_TEST(a_message_that_cannot_be_read_is_counted_and_skipped)
 }
 END_TEST
 
+START_TEST(what_cannot_be_read_now_is_sent_when_it_can_be)
+{
+    struct harness *h = harness_new(1);
+    leave_subscriber(h, 0, "s", 1);
+    struct tc *publisher = tc_connect(h, "publisher", MQTT_5_0);
+    tc_publish(publisher, "t", "1", 1);
+    tc_publish(publisher, "t", "2", 1);
+    h->store.reads_fail = true;
+    struct tc *s = tc_connect_persistent(h, "s", MQTT_5_0);
+    tc_expect_nothing(s);
+    ck_assert_uint_eq(h->store.submitted.reads, 2); /* and not again and again */
+    harness_advance(h, 1000);
+    tc_expect_nothing(s);
+    size_t reads = h->store.submitted.reads;
+    ck_assert_uint_gt(reads, 2);
+    ck_assert_uint_lt(reads, 2 + 2 * 12);
+    h->store.reads_fail = false;
+    harness_advance(h, 200);
+    tc_receive(s, "t", "1", 1);
+    tc_receive(s, "t", "2", 1);
+    ck_assert_uint_eq(HARNESS_STAT(h, dropped_damaged), 0);
+    ck_assert_uint_eq(messages(h, "t"), 0);
+    harness_free(h);
+}
+END_TEST
+
+START_TEST(a_session_that_moves_or_ends_while_it_waits_to_be_read_for_again_leaves_nothing_behind)
+{
+    struct harness *h = harness_new(2);
+    leave_subscriber(h, 0, "s", 1);
+    struct tc *publisher = tc_connect(h, "publisher", MQTT_5_0);
+    tc_publish(publisher, "t", "m", 1);
+    h->store.reads_fail = true;
+    tc_expect_nothing(tc_connect_persistent_at(h, 0, "s", MQTT_5_0));
+    tc_expect_nothing(tc_connect_persistent_at(h, 1, "s", MQTT_5_0)); /* takes it over */
+    struct tc *s = tc_connect_persistent_at(h, 0, "s", MQTT_5_0);     /* and back */
+    h->store.reads_fail = false;
+    harness_advance(h, 1000);
+    tc_receive(s, "t", "m", 1);
+    h->store.reads_fail = true;
+    tc_hang_up(s);
+    tc_publish(publisher, "t", "n", 1);
+    tc_expect_nothing(tc_connect_persistent_at(h, 1, "s", MQTT_5_0));
+    (void)tc_connect_at(h, 0, "s", MQTT_5_0); /* Clean Start */
+    harness_advance(h, 1000);
+    ck_assert_uint_eq(ram_store_messages(&h->store), 0);
+    harness_free(h);
+}
+END_TEST
+
 /* --- after a restart ---------------------------------------------------------------------------------------------------- */
 
 START_TEST(who_has_acknowledged_is_not_sent_it_again_because_another_has_not)
@@ -1016,6 +1066,8 @@ static Suite *suite(void)
     tcase_add_test(reading, a_session_that_moves_or_ends_while_it_is_read_for_leaves_nothing_behind);
     tcase_add_test(reading, what_is_read_ahead_does_not_ask_for_what_is_not_on_disk_yet);
     tcase_add_test(reading, a_message_that_cannot_be_read_is_counted_and_skipped);
+    tcase_add_test(reading, what_cannot_be_read_now_is_sent_when_it_can_be);
+    tcase_add_test(reading, a_session_that_moves_or_ends_while_it_waits_to_be_read_for_again_leaves_nothing_behind);
     suite_add_tcase(s, reading);
     TCase *restart = tcase_create("restart");
     tcase_add_test(restart, who_has_acknowledged_is_not_sent_it_again_because_another_has_not);

@@ -322,13 +322,22 @@ static void fetch_done(struct store_fetch *fetch)
     (void)fetch;
 }
 
-struct message *kit_fetch(struct kit *kit, struct store_record *record)
+enum store_fetch_status kit_try_fetch(struct kit *kit, struct store_record *record, struct message **out)
 {
     struct store_fetched item = {.record = record};
     struct store_fetch fetch = {.done = fetch_done, .count = 1, .items = &item};
     kit->store->engine->fetch(kit->store, &fetch);
     kit_settle(kit);
-    return item.message;
+    *out = item.message;
+    return item.status;
+}
+
+struct message *kit_fetch(struct kit *kit, struct store_record *record)
+{
+    struct message *message;
+    enum store_fetch_status status = kit_try_fetch(kit, record, &message);
+    ck_assert_int_eq(status, message != NULL ? STORE_FETCH_FOUND : STORE_FETCH_GONE);
+    return message;
 }
 
 long kit_file_size(const struct kit *kit, const char *name)

@@ -94,7 +94,9 @@ const struct kit_message *kit_found(const struct kit *kit, const char *topic);
 /** The entry of TABLE for SESSION; NULL: none. */
 const struct kit_entry *kit_found_entry(const struct kit *kit, enum store_table table, uint64_t session);
 
-/** Read the message of RECORD back; owned; NULL: it is not there. */
+/** Read the message of RECORD back. @param out owned, NULL unless it is found @return an enum store_fetch_status */
+enum store_fetch_status kit_try_fetch(struct kit *kit, struct store_record *record, struct message **out);
+/** The same; NULL: it is not there. */
 struct message *kit_fetch(struct kit *kit, struct store_record *record);
 
 /** The size of FOLDER/NAME, -1: it is not there. */

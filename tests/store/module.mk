@@ -3,7 +3,8 @@ store_test_libs = gateway/libstore.a gateway/libbase.a $(LMDB_LIBS) $(CHECK_LIBS
 lmdb_kit_sources = tests/store/lmdb_kit.c tests/store/lmdb_kit.h
 
 check_PROGRAMS += tests/store/test_lmdb_records
-tests_store_test_lmdb_records_SOURCES = tests/store/test_lmdb_records.c $(lmdb_kit_sources)
+tests_store_test_lmdb_records_SOURCES = tests/store/test_lmdb_records.c $(lmdb_kit_sources) $(malloc_fail_sources)
+tests_store_test_lmdb_records_LDFLAGS = $(malloc_fail_ldflags)
 tests_store_test_lmdb_records_LDADD = $(store_test_libs)
 
 check_PROGRAMS += tests/store/test_lmdb_files

@@ -2,7 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/base/log.h"
+#include "gateway/store/lmdb_engine.h"
 #include "tests/check_main.h"
+#include "tests/malloc_fail.h"
 #include "tests/store/lmdb_kit.h"
 
 static struct kit kit;
@@ -345,6 +348,43 @@ START_TEST(fetch_of_what_is_deleted_brings_nothing)
 }
 END_TEST
 
+START_TEST(fetch_that_fails_for_a_reason_that_passes_says_so)
+{
+    enum { READERS = 1000 };
+    static MDB_txn *readers[READERS];
+    uint32_t count = 0;
+    static uint8_t payload[100000];
+    memset(payload, 'x', sizeof(payload));
+    struct store_record *record = kit_record("large", payload, sizeof(payload), &(uint64_t){1}, 1);
+    struct message *message;
+    store_port_close(kit.ports[0], record);
+    kit_wait_record(&kit, record);
+    /* No transaction: too many others read. */
+    log_configure(&(struct log_options){.level = LOG_LEVEL_ERROR, .lines_per_s = 5});
+    while (count < READERS && mdb_txn_begin(lmdb_of(kit.store)->files.env, NULL, MDB_RDONLY, &readers[count]) == 0) {
+        count++;
+    }
+    ck_assert_uint_lt(count, READERS);
+    ck_assert_int_eq(kit_try_fetch(&kit, record, &message), STORE_FETCH_AGAIN);
+    ck_assert_ptr_null(message);
+    while (count > 0) {
+        mdb_txn_abort(readers[--count]);
+    }
+    /* No memory. */
+    malloc_fail_at(1);
+    enum store_fetch_status status = kit_try_fetch(&kit, record, &message);
+    ck_assert(malloc_fail_end());
+    ck_assert_int_eq(status, STORE_FETCH_AGAIN);
+    ck_assert_ptr_null(message);
+    ck_assert_uint_eq(figures().fetched, 0);
+    ck_assert_uint_eq(figures().damaged, 0);
+    ck_assert_int_eq(kit_try_fetch(&kit, record, &message), STORE_FETCH_FOUND);
+    ck_assert_uint_eq(message_payload(message).len, sizeof(payload));
+    message_unref(message);
+    store_record_unref(record);
+}
+END_TEST
+
 START_TEST(small_entries_are_put_replaced_and_deleted)
 {
     kit_write(&kit, STORE_SESSIONS, 1, 0, 8, "one");
@@ -599,6 +639,7 @@ static Suite *suite(void)
     tcase_add_test(records, large_message_comes_back_from_its_parts);
     tcase_add_test(records, fetch_brings_back_all_of_a_message);
     tcase_add_test(records, fetch_of_what_is_deleted_brings_nothing);
+    tcase_add_test(records, fetch_that_fails_for_a_reason_that_passes_says_so);
     tcase_add_test(records, delivery_that_moves_is_with_one_of_both_sessions);
     tcase_add_test(records, interval_acknowledges_at_once_and_writes_in_the_end);
     tcase_add_test(records, two_threads_share_records);

@@ -161,7 +161,9 @@ static void slow_fetch(struct store *store, struct store_fetch *fetch)
 {
     (void)store;
     for (uint32_t i = 0; i < fetch->count; i++) {
-        fetch->items[i].message = store_record_message(fetch->items[i].record);
+        struct store_fetched *item = &fetch->items[i];
+        item->message = store_record_message(item->record);
+        item->status = item->message != NULL ? STORE_FETCH_FOUND : STORE_FETCH_GONE;
     }
     fetch->done(fetch);
 }
