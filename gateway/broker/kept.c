@@ -288,6 +288,21 @@ static void on_moved(struct place_wait *wait)
     free(ending);
 }
 
+void kept_fini(struct place *place)
+{
+    struct place_wait *wait = place->waits;
+    while (wait != NULL) {
+        struct place_wait *next = wait->next;
+        if (wait->done == on_moved) {
+            struct ending *ending = (struct ending *)wait;
+            place_await_cancel(place, wait);
+            free(ending->tickets);
+            free(ending);
+        }
+        wait = next;
+    }
+}
+
 void kept_end_after(struct place *place, struct session *session, struct store_ticket *tickets, size_t count)
 {
     bool must_wait = count > 0 && is_kept(session) && session->kept->is_stored;

@@ -65,6 +65,9 @@ void kept_end(struct place *place, struct session *session);
 /** The same as soon as all of the COUNT TICKETS (taken, with the heap array, which may be NULL) are done: what the session was given has moved to others. */
 void kept_end_after(struct place *place, struct session *session, struct store_ticket *tickets, size_t count);
 
+/** PLACE ends: forget what waits for the store, which never got to it. */
+void kept_fini(struct place *place);
+
 /** Some delivery is over that the store may still have for others: say soon how far SESSION is. */
 void kept_mark_position(struct place *place, struct session *session);
 

@@ -108,6 +108,7 @@ void place_free(struct place *place)
     }
     sys_place_fini(place);
     route_fini(place);
+    kept_fini(place);
     recover_drop(place);
     store_port_free(place->port);
     link_table_fini(&place->groups);
