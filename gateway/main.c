@@ -24,7 +24,7 @@
 #include "gateway/account.h"
 #include "gateway/base/log.h"
 #include "gateway/broker/broker.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
 #include "gateway/recovery.h"

@@ -1,7 +1,7 @@
 #include "gateway/recovery.h"
 
 #include "gateway/base/log.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 
 #define LOG_MS 1000u
 

@@ -36,7 +36,7 @@ cd "${1:-${srcdir:-.}}" || exit 1
 
 declare -A allowed=(
     [protocol]=""
-    [gateway/base]=""
+    [gateway/base]="protocol/bytes.h"
     [config]="protocol/ gateway/base/"
     [gateway/store]="protocol/ gateway/base/"
     [gateway/access]="protocol/ gateway/base/"

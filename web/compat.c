@@ -10,7 +10,7 @@
 #include "protocol/property.h"
 #include "protocol/reason.h"
 #include "protocol/topic.h"
-#include "web/base64.h"
+#include "gateway/base/base64.h"
 #include "web/bulk.h"
 #include "web/http.h"
 #include "web/json_items.h"

@@ -8,7 +8,7 @@
 #include <openssl/hmac.h>
 #include <sys/random.h>
 
-#include "web/base64.h"
+#include "gateway/base/base64.h"
 
 #define TOKEN_BYTES      16u /* random; EVENT_TOKEN_CHARS as text */
 #define CLIENT_ID_PREFIX "events-"

@@ -7,7 +7,7 @@
 #include "gateway/store/message.h"
 #include "protocol/property.h"
 #include "protocol/utf8.h"
-#include "web/base64.h"
+#include "gateway/base/base64.h"
 
 static json_t *text(struct bytes s)
 {

@@ -9,7 +9,7 @@
 #include "protocol/utf8.h"
 #include "protocol/varint.h"
 #include "web/arena.h"
-#include "web/base64.h"
+#include "gateway/base/base64.h"
 #include "web/http.h"
 
 #define STRING_BYTES_MAX 65535u /* of what stands in an MQTT string */

@@ -10,8 +10,6 @@ web_libweb_a_SOURCES = \
 	web/arena.h \
 	web/backup.c \
 	web/backup.h \
-	web/base64.c \
-	web/base64.h \
 	web/buffer.c \
 	web/buffer.h \
 	web/bulk.c \

@@ -19,7 +19,7 @@
 #include "gateway/base/assert.h"
 #include "gateway/base/container.h"
 #include "gateway/base/log.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "gateway/net/connection.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "gateway/broker/recover.h"
 #include "protocol/bytes.h"
 

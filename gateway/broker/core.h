@@ -23,7 +23,7 @@
 #include "gateway/broker/mail.h"
 #include "gateway/broker/outq.h"
 #include "gateway/broker/place.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "gateway/broker/route_cache.h"
 #include "gateway/broker/stats.h"
 

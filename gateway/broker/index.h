@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #include "gateway/base/err.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "protocol/bytes.h"
 
 #define INDEX_PLACES_MAX 64u /* interest is a bitmap in one word */

@@ -52,8 +52,6 @@ gateway_libbroker_a_SOURCES = \
 	gateway/broker/place_store.h \
 	gateway/broker/publication.c \
 	gateway/broker/publication.h \
-	gateway/broker/rcu.c \
-	gateway/broker/rcu.h \
 	gateway/broker/recover.c \
 	gateway/broker/recover.h \
 	gateway/broker/reply.c \

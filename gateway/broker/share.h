@@ -15,7 +15,7 @@
 
 #include "gateway/base/err.h"
 #include "gateway/broker/link_table.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "protocol/bytes.h"
 
 struct filter;

@@ -11,7 +11,7 @@
 #include "gateway/base/log.h"
 #include "gateway/broker/broker.h"
 #include "gateway/broker/place.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "gateway/net/listener.h"
 
 #define MS_PER_S 1000.0

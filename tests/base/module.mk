@@ -23,3 +23,7 @@ tests_base_test_log_LDADD = $(base_test_libs) $(JANSSON_LIBS)
 check_PROGRAMS += tests/base/test_character
 tests_base_test_character_SOURCES = tests/base/test_character.c
 tests_base_test_character_LDADD = $(base_test_libs)
+
+check_PROGRAMS += tests/base/test_rcu
+tests_base_test_rcu_SOURCES = tests/base/test_rcu.c
+tests_base_test_rcu_LDADD = $(base_test_libs) $(URCU_LIBS)

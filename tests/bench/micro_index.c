@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "gateway/broker/index.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "gateway/broker/route_cache.h"
 
 enum {

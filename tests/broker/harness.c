@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/base/rcu.h"
 #include "gateway/broker/broker.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/place.h"
-#include "gateway/broker/rcu.h"
 #include "gateway/broker/recover.h"
 #include "gateway/broker/stats.h"
 #include "protocol/reason.h"

@@ -25,10 +25,6 @@ tests_broker_test_sys_SOURCES = tests/broker/test_sys.c $(malloc_fail_sources)
 tests_broker_test_sys_LDFLAGS = $(malloc_fail_ldflags)
 tests_broker_test_sys_LDADD = $(broker_test_libs)
 
-check_PROGRAMS += tests/broker/test_rcu
-tests_broker_test_rcu_SOURCES = tests/broker/test_rcu.c
-tests_broker_test_rcu_LDADD = $(broker_test_libs)
-
 check_PROGRAMS += tests/broker/test_route_cache
 tests_broker_test_route_cache_SOURCES = tests/broker/test_route_cache.c tests/broker/index_model.c \
 	tests/broker/index_model.h $(malloc_fail_sources)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "protocol/topic.h"
 #include "tests/broker/index_model.h"
 #include "tests/check_main.h"

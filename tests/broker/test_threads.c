@@ -18,7 +18,7 @@
 #include "gateway/broker/client.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/place.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "gateway/store/memory.h"
 #include "protocol/ack.h"
 #include "protocol/connect.h"

@@ -3,7 +3,7 @@
 
 #include <sched.h>
 
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "tests/check_main.h"
 
 #define TOTAL 1000u

@@ -17,7 +17,7 @@
 #include "gateway/base/log.h"
 #include "gateway/base/timer_wheel.h"
 #include "gateway/broker/broker.h"
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
 #include "gateway/store/record_engine.h"

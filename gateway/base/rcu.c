@@ -5,7 +5,7 @@
  * before it frees. That orders more than a grace period does (a callback sees readers that it did not wait for), so it can
  * hide a race with a callback, and never reports one that is none.
  */
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* Encoding is libcrypto's. Its decoder passes over blanks and stray bits and counts padding as data, so decoding is strict here. */
-#include "web/base64.h"
+#include "gateway/base/base64.h"
 
 #include <limits.h>
 #include <string.h>

@@ -11,8 +11,8 @@
  * liburcu is not instrumented, so the order that a grace period gives (every use before fn) is told to ThreadSanitizer
  * by annotations in rcu.c; pointers are C11 atomics. synchronize_rcu is left out on purpose: no worker may wait.
  */
-#ifndef GATEWAY_BROKER_RCU_H
-#define GATEWAY_BROKER_RCU_H
+#ifndef GATEWAY_BASE_RCU_H
+#define GATEWAY_BASE_RCU_H
 
 #include <stdatomic.h>
 

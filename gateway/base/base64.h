@@ -1,8 +1,8 @@
 /**
  * Base64 (RFC 4648) as JSON payloads and headers use it: the standard alphabet with padding, strictly, or the one for URLs without.
  */
-#ifndef WEB_BASE64_H
-#define WEB_BASE64_H
+#ifndef GATEWAY_BASE_BASE64_H
+#define GATEWAY_BASE_BASE64_H
 
 #include <stdbool.h>
 #include <stddef.h>

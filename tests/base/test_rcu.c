@@ -1,5 +1,5 @@
 /* Claims about RCU: when a callback runs, and that the order it gives is visible (to ThreadSanitizer too). */
-#include "gateway/broker/rcu.h"
+#include "gateway/base/rcu.h"
 
 #include <pthread.h>
 #include <sched.h>
