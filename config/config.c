@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -235,6 +236,21 @@ static ssize_t read_all(int fd, char *text, size_t cap)
     return (ssize_t)len;
 }
 
+/** Let the file that *NAME (owned) names be beside PATH, if it is named by a relative path. @return false without memory */
+static bool put_beside(const char *path, char **name)
+{
+    const char *slash = strrchr(path, '/');
+    char *joined;
+
+    if (!*name || (*name)[0] == '/' || !slash)
+        return true;
+    if (asprintf(&joined, "%.*s/%s", (int)(slash - path), path, *name) < 0)
+        return false;
+    free(*name);
+    *name = joined;
+    return true;
+}
+
 struct config *config_load_file(const char *path, struct config_report *report)
 {
     const size_t cap = CONFIG_FILE_BYTES_MAX + 1; /* one more, to see that a file is too large */
@@ -257,6 +273,11 @@ struct config *config_load_file(const char *path, struct config_report *report)
         config_report_add(report, "", "cannot be read: %s", strerror(errno));
     else
         c = config_load_text(text, (size_t)len, report);
+    if (c && (!put_beside(path, &c->access.password_file) || !put_beside(path, &c->access.acl_file))) {
+        report->out_of_memory = true;
+        config_free(c);
+        c = NULL;
+    }
 out:
     free(text);
     close(fd);

@@ -60,8 +60,10 @@ struct config_listener {
 };
 
 struct config_access {
-    bool anonymous;       /* true: whoever reaches a listener may use the broker; false: nobody may connect */
+    bool anonymous;       /* clients without a user name are let in; default: if there is no password_file */
     bool anonymous_given; /* the text says so, it is not the default */
+    char *password_file;  /* owned; user names and password hashes; NULL: none, no user name is believed */
+    char *acl_file;       /* owned; who may publish and read what; NULL: none, who is in may do everything */
 };
 
 /** What happens to a new message for a session whose queue is full. */
@@ -194,7 +196,10 @@ struct config *config_default(void) __attribute__((warn_unused_result));
 struct config *config_load_text(const char *text, size_t len, struct config_report *report)
     __attribute__((warn_unused_result));
 
-/** Like config_load_text(), from the file PATH. A file that can't be read or is too large is a problem too. */
+/**
+ * Like config_load_text(), from the file PATH. A file that can't be read or is too large is a problem too. Files of the access section that are
+ * named by a relative path are beside PATH.
+ */
 struct config *config_load_file(const char *path, struct config_report *report) __attribute__((warn_unused_result));
 
 /** A copy that shares nothing with C. @return owned, free with config_free(); NULL if memory is exhausted */

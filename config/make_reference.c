@@ -191,11 +191,11 @@ static json_t *section_schema(const char *section)
 
 static void write_schema(void)
 {
-    json_t *schema =
-        json_pack("{s:s, s:s, s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema", "title",
-                  "Tidegate configuration", "description",
-                  "Beyond this, an account must exist, listeners must differ, and a listener whose address "
-                  "is not loopback needs access.anonymous to be written. tidegate --check tells all.");
+    json_t *schema = json_pack(
+        "{s:s, s:s, s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema", "title", "Tidegate configuration",
+        "description",
+        "Beyond this, an account must exist, listeners must differ, and a listener whose address "
+        "is not loopback needs access.anonymous or access.password_file to be written. tidegate --check tells all.");
 
     if (!schema || json_object_update_new(schema, section_schema("")) != 0 ||
         json_dumpf(schema, stdout, JSON_INDENT(2)) != 0)

@@ -69,9 +69,18 @@ const struct option option_table[] = {
 
     {"access", OPTION_SECTION, OPTION_NOW, .help = "who may use the broker"},
     {"access.anonymous", OPTION_BOOL, OPTION_CONNECTIONS, OF_CONFIG(access.anonymous), DEFAULT(true),
-     .help = "clients need no account. Must be written if any listener has an address that is not loopback"},
-    {"access.password_file", OPTION_NOT_BUILT, OPTION_NOW, .help = "user names and password hashes"},
-    {"access.acl_file", OPTION_NOT_BUILT, OPTION_NOW, .help = "who may publish and subscribe to what"},
+     .help = "clients need no account; by default not if there is `password_file`. Must be written if any listener has "
+             "an address that is not loopback and there is no `password_file`"},
+    {"access.password_file", OPTION_STRING, OPTION_NOW, OF_CONFIG(access.password_file), RANGE(1, 4095),
+     .check = text_check_file, .pattern = "[^/]$", .nullable = true,
+     .help = "file with user names and password hashes as `mosquitto_passwd` writes it (`$6$`, `$7$`, `$argon2id$`); a "
+             "relative path is beside the configuration file. Read again on a reload. Without it user names are not "
+             "believed: every client is anonymous"},
+    {"access.acl_file", OPTION_STRING, OPTION_NOW, OF_CONFIG(access.acl_file), RANGE(1, 4095), .check = text_check_file,
+     .pattern = "[^/]$", .nullable = true,
+     .help =
+         "file with the rules of who may publish and read what, in the format of Mosquitto's `acl_file`; a relative "
+         "path is beside the configuration file. Read again on a reload. Without it who is let in may do everything"},
     {"access.jwt", OPTION_NOT_BUILT, OPTION_NOW, .help = "tokens instead of passwords"},
 
     {"limits", OPTION_SECTION, OPTION_NOW, .help = "every bound of the broker"},

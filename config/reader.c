@@ -459,4 +459,6 @@ void reader_read(const json_t *root, struct config *config, struct config_report
     read_object(&r, &place, root);
     check_store(&r, json_object_get(root, "store"));
     config->access.anonymous_given = json_object_get(json_object_get(root, "access"), "anonymous") != NULL;
+    if (!config->access.anonymous_given)
+        config->access.anonymous = config->access.password_file == NULL;
 }

@@ -77,6 +77,25 @@ static void compare_listeners(const struct config *from, const struct config *to
     }
 }
 
+static bool has_access_files(const struct config *c)
+{
+    return c->access.password_file || c->access.acl_file;
+}
+
+/** Let TO have the access section of FROM. @return false without memory */
+static bool keep_access_of(struct config *to, const struct config *from)
+{
+    OPTION_FOREACH (row) {
+        if (!option_name_in(row, "access."))
+            continue;
+        option_clear(row, to);
+        if (!option_copy(row, to, from))
+            return false;
+    }
+    to->access.anonymous_given = from->access.anonymous_given;
+    return true;
+}
+
 /** Take from IN_USE what only a restart can change. @return owned; NULL without memory */
 static struct config *merge(const struct config *in_use, const struct config *next)
 {
@@ -107,8 +126,12 @@ struct config *config_reload(const struct config *in_use, const struct config *n
         return NULL;
     /* The old listeners stay: a new text may be silent about anonymous clients because it has only local ones. */
     bool keep_access = rules_anonymous_is_missing(merged, &open);
-    if (keep_access)
-        merged->access = in_use->access;
+    /* Whether there are rules at all is known to every session from its beginning. */
+    keep_access = keep_access || has_access_files(in_use) != has_access_files(next);
+    if (keep_access && !keep_access_of(merged, in_use)) {
+        config_free(merged);
+        return NULL;
+    }
 
     OPTION_FOREACH (row) {
         if (option_is_of_listener(row) || option_equal(row, in_use, next))

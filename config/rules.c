@@ -6,7 +6,7 @@
 
 bool rules_anonymous_is_missing(const struct config *c, size_t *listener)
 {
-    if (c->access.anonymous_given)
+    if (c->access.anonymous_given || c->access.password_file)
         return false;
     for (size_t i = 0; i < c->listeners_len; i++) {
         if (!address_is_local(&c->listeners[i])) {
@@ -40,6 +40,7 @@ void rules_check(const struct config *c, struct config_report *report)
     if (rules_anonymous_is_missing(c, &open))
         config_report_add(report, "access.anonymous",
                           "must be written because listeners[%zu] (%s) can be reached from other machines: "
-                          "\"access\": {\"anonymous\": true} lets everybody in who can reach it, false nobody",
+                          "\"access\": {\"anonymous\": true} lets everybody in who can reach it, "
+                          "\"access\": {\"password_file\": \"FILE\"} those with a password",
                           open, c->listeners[open].name ? c->listeners[open].name : "");
 }

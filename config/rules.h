@@ -11,7 +11,7 @@
 void rules_check(const struct config *c, struct config_report *report);
 
 /**
- * Who reaches a listener from another machine may use the broker only if the operator says so.
+ * Who reaches a listener from another machine may use the broker without a password only if the operator says so.
  * @return true if C leaves it to the default whether that is so; then *LISTENER is the first such listener
  */
 bool rules_anonymous_is_missing(const struct config *c, size_t *listener);

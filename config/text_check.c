@@ -18,6 +18,11 @@ const char *text_check_absolute_path(const char *text)
     return text[strlen(text) - 1] == '/' ? "must name a file, not a folder" : NULL;
 }
 
+const char *text_check_file(const char *text)
+{
+    return text[0] != '\0' && text[strlen(text) - 1] == '/' ? "must name a file, not a folder" : NULL;
+}
+
 const char *text_check_folder(const char *text)
 {
     return text[0] == '/' ? NULL : "must be an absolute path";

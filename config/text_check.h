@@ -8,6 +8,9 @@
 /** An absolute path that does not end in '/'. */
 const char *text_check_absolute_path(const char *text);
 
+/** A path, relative or not, that does not end in '/'. */
+const char *text_check_file(const char *text);
+
 /** An absolute path. */
 const char *text_check_folder(const char *text);
 

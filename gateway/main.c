@@ -20,15 +20,16 @@
 #include "config/config.h"
 #include "config/reload.h"
 #include "config/report.h"
-#include "gateway/access/access_open.h"
+#include "gateway/access/access.h"
 #include "gateway/account.h"
 #include "gateway/base/log.h"
-#include "gateway/broker/broker.h"
 #include "gateway/base/rcu.h"
+#include "gateway/broker/broker.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
 #include "gateway/recovery.h"
 #include "gateway/service.h"
+#include "gateway/start_access.h"
 #include "gateway/start_store.h"
 #include "gateway/store/store.h"
 #include "gateway/store_command.h"
@@ -281,9 +282,9 @@ static bool start(struct gateway *gateway)
     if (gateway->store == NULL) {
         return false; /* why has been logged */
     }
-    gateway->access = access_open_new(config->access.anonymous);
+    gateway->access = start_access_open(config, count);
     if (gateway->access == NULL) {
-        return fail_to_start("out of memory");
+        return false; /* why has been logged */
     }
     struct broker_env env = {
         .wake = workers_wake,
@@ -331,6 +332,7 @@ static void tear_down(struct gateway *gateway)
     if (gateway->workers != NULL) {
         workers_stop(gateway->workers);
     }
+    access_stop(gateway->access);
     web_free(gateway->web);
     broker_free(gateway->broker);
     workers_free(gateway->workers);
@@ -399,8 +401,11 @@ static void apply(struct gateway *gateway, struct config *next)
     }
     log_configure(&merged->log);
     workers_set_limits(gateway->workers, &merged->limits);
-    access_open_set_anonymous(gateway->access, merged->access.anonymous);
+    start_access_reload(gateway->access, merged);
     broker_reload(gateway->broker, merged);
+    for (unsigned i = 0; i < gateway->workers->count; i++) {
+        workers_wake(gateway->workers, i); /* new rules hold from now on, not from the next message on */
+    }
     if (gateway->web != NULL && !web_reload(gateway->web, merged)) {
         log_error("the http section was not reloaded");
     }
@@ -551,6 +556,10 @@ int main(int argc, char **argv)
     gateway.config_path = options.config_path;
     gateway.config = load(options.config_path);
     if (gateway.config == NULL) {
+        return EXIT_USAGE;
+    }
+    if (options.check && !start_access_check(gateway.config, stderr)) {
+        config_free(gateway.config);
         return EXIT_USAGE;
     }
     if (options.check) {

@@ -8,6 +8,8 @@ tidegate_SOURCES = \
 	gateway/recovery.h \
 	gateway/service.c \
 	gateway/service.h \
+	gateway/start_access.c \
+	gateway/start_access.h \
 	gateway/start_store.c \
 	gateway/start_store.h \
 	gateway/store_command.c \

@@ -87,6 +87,7 @@ struct client { /* owner: the place's thread */
     bool is_local;            /* its transport is a struct local: messages are handed over, not encoded */
     bool is_gateway;          /* see struct local_options */
     bool doomed;              /* out of memory: to be closed at the end of the turn */
+    bool unwelcome;           /* may not be connected any more: the same */
     bool problem_information; /* Request Problem Information is not 0 */
     bool re_authenticating;
 };

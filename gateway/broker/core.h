@@ -15,6 +15,8 @@
 #include <sys/queue.h>
 
 #include "config/config.h"
+#include "gateway/access/access_port.h"
+#include "gateway/base/rcu.h"
 #include "gateway/base/timer_wheel.h"
 #include "gateway/broker/broker.h"
 #include "gateway/broker/index.h"
@@ -23,7 +25,6 @@
 #include "gateway/broker/mail.h"
 #include "gateway/broker/outq.h"
 #include "gateway/broker/place.h"
-#include "gateway/base/rcu.h"
 #include "gateway/broker/route_cache.h"
 #include "gateway/broker/stats.h"
 
@@ -96,6 +97,7 @@ struct place { /* owner: its thread, but for mailbox and stats */
     bool memory_short;        /* some client here is paused for lack of memory */
     _Atomic bool store_moved; /* any thread sets it, the place's thread looks at its parked acknowledgements */
 
+    struct access_port access_port; /* answers of the provider */
     struct mailbox mailbox __attribute__((aligned(64)));
     _Atomic uint64_t drained; /* bit p: place p's mailbox has room again; any thread sets, the place's thread takes */
     _Atomic(struct batch *) returned_batches; /* any thread pushes, the place's thread takes all */

@@ -246,6 +246,7 @@ void connecting_ask(struct client *client)
         client->state = CLIENT_CONNECTING;
     }
     connecting->access.peer = peer;
+    connecting->access.port = &client->place->access_port;
     connecting->access.done = on_answer;
     connecting->access_asked = true;
     access->provider->connect(access, &connecting->access);
@@ -514,6 +515,10 @@ void connecting_acquired(struct client *client, struct session *session, bool pr
     session_set_expiry(place, session, wanted_s < max_s ? wanted_s : max_s);
     if (!set_identity(client, session) || !set_will(connecting, session)) {
         client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    if (!session_is_welcome(place, session)) { /* the rules have changed since it was let in */
+        client_close(client, REASON_NOT_AUTHORIZED, "the rules of who may connect have changed");
         return;
     }
     if (present) {

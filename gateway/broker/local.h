@@ -68,7 +68,7 @@ struct local_options {
         queued_messages; /* bound of the queue, above which the oldest goes; 0: limits.queued_messages and queue_full */
     size_t queued_bytes; /* of these; without effect if queued_messages is 0 */
     uint32_t sessions_max; /* with keeps_qos0: none is begun, 0x97, if there are so many of these; 0: no limit */
-    bool is_gateway;       /* it may subscribe to reserved filters, see filter_is_reserved() */
+    bool is_gateway; /* it may subscribe to reserved filters, see filter_is_reserved(), and no rules hold for it */
 };
 
 /**

@@ -80,6 +80,7 @@ struct place *place_new(struct broker *broker, unsigned index, uint64_t now_ms, 
         .cache = route_cache_new(broker->index, ROUTE_CACHE_ENTRIES),
         .gather = gather_new(),
     };
+    access_port_init(&place->access_port, index, broker->wake, broker->wake_arg);
     TAILQ_INIT(&place->walks);
     TAILQ_INIT(&place->waiting);
     TAILQ_INIT(&place->positions);
@@ -106,6 +107,7 @@ void place_free(struct place *place)
     if (place == NULL) {
         return;
     }
+    access_port_run(&place->access_port); /* answers for those who are not there any more */
     sys_place_fini(place);
     route_fini(place);
     kept_fini(place);
@@ -133,6 +135,7 @@ void place_set_time(struct place *place, uint64_t now_ms, uint64_t wall_ms)
 {
     place->now_ms = now_ms;
     place->wall_ms = wall_ms;
+    place->access_port.now_ms = now_ms;
     const struct broker_settings *settings = tg_rcu_dereference(place->broker->settings);
     if (settings != place->settings) {
         place->settings = settings;
@@ -151,6 +154,7 @@ static void take_drained(struct place *place)
 
 bool place_receive_mail(struct place *place)
 {
+    access_port_run(&place->access_port);
     for (unsigned i = 0; i < MAIL_PER_TURN; i++) {
         struct mail *mail = mailbox_take(&place->mailbox);
         if (mail == NULL) {
@@ -166,6 +170,10 @@ static void classify(struct place *place, struct session *session, void *arg)
 {
     (void)arg;
     session_classify(place, session);
+    if (session->client != NULL && !session_is_welcome(place, session)) {
+        session->client->unwelcome = true; /* nobody is disconnected while the directory is locked */
+        client_touch(session->client);
+    }
 }
 
 /* The rules have changed: look at every subscription here again, a shard of the directory a turn. @return true if there is more */
@@ -205,6 +213,10 @@ static void finish_turn(struct client *client)
     if (client->doomed) { /* while it counts as dirty, so that it is not put in the list again */
         client->doomed = false;
         client_close(client, REASON_QUOTA_EXCEEDED, "out of memory");
+    }
+    if (client->unwelcome) {
+        client->unwelcome = false;
+        client_close(client, REASON_NOT_AUTHORIZED, "the rules of who may connect have changed");
     }
     client->is_dirty = false;
     const struct client_transport *ops = client->ops;

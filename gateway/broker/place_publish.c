@@ -242,6 +242,16 @@ struct retained *place_retained_values(struct place *place)
     return place->broker->retained;
 }
 
+struct access *place_access(struct place *place)
+{
+    return place->broker->access;
+}
+
+struct access_port *place_access_port(struct place *place)
+{
+    return &place->access_port;
+}
+
 bool place_may_read(struct place *place, const struct access_identity *identity, struct bytes topic)
 {
     struct access *access = place->broker->access;

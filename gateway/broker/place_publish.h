@@ -13,7 +13,9 @@
 #include "gateway/store/store.h"
 #include "protocol/bytes.h"
 
+struct access;
 struct access_identity;
+struct access_port;
 struct message;
 struct place;
 struct publication;
@@ -68,6 +70,10 @@ struct message *place_retained(struct place *place, struct bytes topic);
 
 /** The retained values of all places, for walks (retained.h). */
 struct retained *place_retained_values(struct place *place);
+
+/** The rules, and the port for asking them from PLACE's thread (access.h). */
+struct access *place_access(struct place *place);
+struct access_port *place_access_port(struct place *place);
 
 /** True if IDENTITY (NULL: anonymous) may read TOPIC. */
 bool place_may_read(struct place *place, const struct access_identity *identity, struct bytes topic);

@@ -498,14 +498,28 @@ void session_set_identity(struct place *place, struct session *session, struct a
     session->identity = identity;
 }
 
+/* What the gateway itself receives is nobody's to read or not. */
+static bool session_knows_no_rules(const struct place *place, const struct session *session)
+{
+    return place->broker->access->allows_all || (session->client != NULL && session->client->is_gateway);
+}
+
 void session_classify(struct place *place, struct session *session)
 {
     struct access *access = place->broker->access;
     uint32_t at = 0;
-    for (struct subscription *s = access->allows_all ? NULL : subscription_next(&session->subscriptions, &at);
+    for (struct subscription *s =
+             session_knows_no_rules(place, session) ? NULL : subscription_next(&session->subscriptions, &at);
          s != NULL; s = subscription_next(&session->subscriptions, &at)) {
         s->reads_some = access->provider->classify(access, session->identity, filter_text(s->filter)) != ACCESS_ALL;
     }
+}
+
+bool session_is_welcome(struct place *place, const struct session *session)
+{
+    struct access *access = place->broker->access;
+    return session_knows_no_rules(place, session) || access->provider->is_welcome == NULL ||
+           access->provider->is_welcome(access, session->identity);
 }
 
 void session_set_expiry(struct place *place, struct session *session, uint32_t expiry_s)

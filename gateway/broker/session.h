@@ -119,6 +119,9 @@ void session_set_identity(struct place *place, struct session *session, struct a
 /** Ask again how much of what its subscriptions match SESSION may read: it, or its rules, may have changed. */
 void session_classify(struct place *place, struct session *session);
 
+/** True if SESSION's owner may be connected, by the rules of now. */
+bool session_is_welcome(struct place *place, const struct session *session);
+
 /** Free IDENTITY with its rules; NULL is a no-op. */
 void session_identity_free(struct place *place, struct access_identity *identity);
 

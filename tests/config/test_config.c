@@ -301,14 +301,8 @@ END_TEST
 START_TEST(says_of_each_later_key_that_it_is_not_built)
 {
     static const char *const expected[] = {
-        "listeners[2].protocol",
-        "listeners[2].tls",
-        "listeners[3].protocol",
-        "listeners[3].tls",
-        "access.password_file",
-        "access.acl_file",
-        "access.jwt",
-        "webhooks",
+        "listeners[2].protocol", "listeners[2].tls", "listeners[3].protocol",
+        "listeners[3].tls",      "access.jwt",       "webhooks",
     };
     struct config_report report;
 
@@ -387,6 +381,28 @@ START_TEST(address_for_others_needs_a_word_about_anonymous_clients)
         ck_assert(c->access.anonymous);
         config_free(c);
     }
+}
+END_TEST
+
+START_TEST(password_file_is_a_word_about_anonymous_clients)
+{
+    struct config *c =
+        load_valid("{\"listeners\": [{\"bind\": \"0.0.0.0:1\"}], \"access\": {\"password_file\": \"p\"}}");
+    ck_assert(!c->access.anonymous);
+    ck_assert_str_eq(c->access.password_file, "p");
+    config_free(c);
+    c = load_valid("{\"access\": {\"password_file\": \"p\", \"anonymous\": true}}");
+    ck_assert(c->access.anonymous);
+    config_free(c);
+    c = load_valid("{\"access\": {\"acl_file\": \"/a\", \"password_file\": null}}");
+    ck_assert(c->access.anonymous);
+    ck_assert_str_eq(c->access.acl_file, "/a");
+    ck_assert_ptr_null(c->access.password_file);
+    config_free(c);
+    expect_problem("{\"listeners\": [{\"bind\": \"0.0.0.0:1\"}], \"access\": {\"acl_file\": \"a\"}}",
+                   "access.anonymous", "\"access\": {\"password_file\": \"FILE\"}");
+    expect_problem("{\"access\": {\"acl_file\": \"a/\"}}", "access.acl_file", "must name a file, not a folder");
+    expect_problem("{\"access\": {\"password_file\": \"\"}}", "access.password_file", "must have from 1 to 4095 bytes");
 }
 END_TEST
 
@@ -602,6 +618,7 @@ static Suite *suite(void)
     tcase_add_test(rules, refuses_store_values_that_make_no_sense);
     tcase_add_test(rules, refuses_an_account_that_does_not_exist);
     tcase_add_test(rules, response_information_begins_a_topic);
+    tcase_add_test(rules, password_file_is_a_word_about_anonymous_clients);
     tcase_add_test(rules, address_for_others_needs_a_word_about_anonymous_clients);
     tcase_add_test(rules, listener_has_exactly_one_place);
     tcase_add_test(rules, unix_path_fits_the_system);

@@ -145,6 +145,28 @@ START_TEST(access_that_is_written_applies_to_listeners_that_stay)
 }
 END_TEST
 
+START_TEST(files_of_access_may_change_but_not_appear)
+{
+    reload("{\"access\": {\"acl_file\": \"a\"}}", "{\"access\": {\"acl_file\": \"b\", \"password_file\": \"p\"}}");
+    ck_assert_str_eq(merged->access.acl_file, "b");
+    ck_assert_str_eq(merged->access.password_file, "p");
+    ck_assert(!merged->access.anonymous);
+    ck_assert_uint_eq(changes.restart.len, 0);
+    expect(&changes.now, 1, "access.acl_file", "\"b\", was \"a\"");
+}
+END_TEST
+
+START_TEST(whether_there_are_files_of_access_stays_until_the_restart)
+{
+    reload("{\"access\": {\"password_file\": \"p\"}}", "{}");
+    ck_assert_str_eq(merged->access.password_file, "p");
+    ck_assert(!merged->access.anonymous);
+    ck_assert_uint_eq(changes.now.len, 0);
+    expect(&changes.restart, 0, "access.anonymous", "true, was false");
+    expect(&changes.restart, 1, "access.password_file", "null, was \"p\"");
+}
+END_TEST
+
 START_TEST(long_values_are_cut)
 {
     static char text[6000];
@@ -203,6 +225,8 @@ static Suite *suite(void)
     tcase_add_test(tc, store_waits_for_a_restart);
     tcase_add_test(tc, tells_of_listeners_that_go_and_that_change_their_kind);
     tcase_add_test(tc, open_listener_that_stays_keeps_its_access);
+    tcase_add_test(tc, files_of_access_may_change_but_not_appear);
+    tcase_add_test(tc, whether_there_are_files_of_access_stays_until_the_restart);
     tcase_add_test(tc, access_that_is_written_applies_to_listeners_that_stay);
     tcase_add_test(tc, long_values_are_cut);
     tcase_add_test(tc, every_key_goes_the_way_of_its_row);
