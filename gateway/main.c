@@ -254,10 +254,10 @@ static bool has_http(const struct config *config)
 /* A closed door is no error, but hardly what is wanted. */
 static bool nobody_may_connect(const struct config *config)
 {
-    return !config->access.anonymous;
+    return !config->access.anonymous && config->access.password_file == NULL;
 }
 
-static const char nobody_text[] = "false, and this version has no other way to let clients in: all are refused";
+static const char nobody_text[] = "false, and there is no access.password_file: all are refused";
 
 static void warn_if_nobody_may_connect(const struct config *config)
 {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/broker/place_publish.h"
 #include "gateway/broker/publication.h"
 #include "gateway/store/message.h"
 #include "web/buffer.h"
@@ -11,11 +12,15 @@
 
 bool admin_is_allowed(struct http_request *request)
 {
-    if (http_is_from_here(request)) {
-        return true;
+    if (!http_is_from_here(request)) {
+        http_problem(request, 403, "this is told only to who asks from the same machine, and not through a proxy");
+        return false;
     }
-    http_problem(request, 403, "this is told only to who asks from the same machine, and not through a proxy");
-    return false;
+    if (!place_may_read_all(http_place(request), http_identity(request), bytes_from_string("$SYS/#"))) {
+        http_problem(request, 403, "this is told only to who may read $SYS/#");
+        return false;
+    }
+    return true;
 }
 
 static json_t *message_object(const struct message *message, uint64_t now_ms)

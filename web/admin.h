@@ -12,7 +12,7 @@ struct buffer;
 struct http_request;
 struct message;
 
-/** True if REQUEST may see what goes on in the gateway: it comes from this machine. Else it has been answered with 403. */
+/** True if REQUEST may see what goes on in the gateway: it comes from this machine, and from who may read all of $SYS. Else it has been answered with 403. */
 bool admin_is_allowed(struct http_request *request) __attribute__((warn_unused_result));
 
 /** GET /api/v1/clients: ids, connections. */

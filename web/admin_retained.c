@@ -22,8 +22,10 @@ struct values { /* owner: the worker's thread */
 
 static void add_value(struct values *values, struct message *message)
 {
-    struct buffer *out = list_add_item(&values->list);
-    admin_add_message(out, message, http_now_ms(values->list.request));
+    struct http_request *request = values->list.request;
+    if (place_may_read(http_place(request), http_identity(request), message_topic(message))) {
+        admin_add_message(list_add_item(&values->list), message, http_now_ms(request));
+    }
     message_unref(values->last);
     values->last = message_ref(message);
 }

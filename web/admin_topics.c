@@ -142,12 +142,15 @@ static bool walk(struct tree *tree, struct bytes filter)
 /* Go on walking for a few milliseconds. @return true at the end */
 static bool walk_on(struct tree *tree)
 {
+    struct http_request *request = tree->list.request;
     uint64_t begun_ms = list_clock_ms(&tree->list);
     while (!tree->cursor.done && list_clock_ms(&tree->list) - begun_ms < SLICE_MS) {
         size_t count = retained_cursor_next(tree->retained, &tree->cursor, http_now_ms(tree->list.request),
                                             tree->values, WALK_BATCH);
         for (size_t i = 0; i < count; i++) {
-            count_value(tree, tree->values[i]);
+            if (place_may_read(http_place(request), http_identity(request), message_topic(tree->values[i]))) {
+                count_value(tree, tree->values[i]);
+            }
             message_unref(tree->values[i]);
         }
     }

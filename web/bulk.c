@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "gateway/access/access.h"
 #include "gateway/base/container.h"
 #include "gateway/base/timer_wheel.h"
 #include "gateway/broker/place_store.h"
@@ -30,7 +31,8 @@ struct bulk {
     struct worker *worker;
     struct timer_wheel *timers;
     struct idempotency *key;
-    uint8_t *body; /* owned, until it is parsed */
+    struct access_identity *identity; /* owned; whose messages these are */
+    uint8_t *body;                    /* owned, until it is parsed */
     struct json_items cut;
     json_t **items; /* owned array of owned ones; NULL once published */
     size_t count;
@@ -60,6 +62,7 @@ static void bulk_free(struct bulk *bulk)
     free(bulk->sum.tickets);
     free(bulk->items);
     free(bulk->body);
+    free(bulk->identity);
     buffer_fini(&bulk->answer);
     free(bulk);
 }
@@ -273,6 +276,7 @@ static void publish_next(struct bulk *bulk)
     json_t *result = NULL;
     json_t *item = bulk->items[bulk->at];
     if (bulk->shape->read(&arena, item, &message, &result)) {
+        message.identity = bulk->identity;
         result = bulk->shape->publish(bulk->worker->place, &message, &bulk->sum);
     }
     arena_fini(&arena);
@@ -342,6 +346,10 @@ void bulk_begin(struct http_request *request, const struct bulk_shape *shape, bo
     struct bulks *bulks = bulks_of(request);
     struct bulk *bulk = bulks != NULL ? calloc(1, sizeof(*bulk)) : NULL;
     size_t len;
+    if (bulk != NULL && !http_copy_identity(http_identity(request), &bulk->identity)) {
+        free(bulk);
+        bulk = NULL;
+    }
     if (bulk == NULL) {
         idempotency_drop(http_place(request), key);
         http_problem(request, 503, "out of memory");

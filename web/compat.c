@@ -5,12 +5,12 @@
 
 #include <jansson.h>
 
+#include "gateway/base/base64.h"
 #include "gateway/broker/place_publish.h"
 #include "gateway/store/message.h"
 #include "protocol/property.h"
 #include "protocol/reason.h"
 #include "protocol/topic.h"
-#include "gateway/base/base64.h"
 #include "web/bulk.h"
 #include "web/http.h"
 #include "web/json_items.h"
@@ -196,6 +196,7 @@ void compat_publish(struct http_request *request)
         return;
     }
     if (read_item(http_arena(request), object, &message, &fault)) {
+        message.identity = http_identity(request);
         json_t *answer = publish_item(http_place(request), &message, &status, &ticket);
         reply_when_stored(request, ticket, status, answer);
     } else {
@@ -273,7 +274,7 @@ void compat_retained(struct http_request *request)
         reply(request, 400, code_answer("BAD_REQUEST", "topic name is not valid"));
         return;
     }
-    if (!place_may_read(place, NULL, topic)) {
+    if (!place_may_read(place, http_identity(request), topic)) {
         reply(request, 403, code_answer("FORBIDDEN", "not allowed to read this topic"));
         return;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "gateway/access/access.h"
 #include "gateway/base/container.h"
 #include "gateway/base/timer_wheel.h"
 #include "gateway/broker/local.h"
@@ -522,8 +523,14 @@ void events_get(struct http_request *request)
         http_problem(request, 503, "out of memory");
         return;
     }
+    struct access_identity *identity;
+    if (!http_copy_identity(http_identity(request), &identity)) {
+        stream_free(stream);
+        http_problem(request, 503, "out of memory");
+        return;
+    }
     http_hold(request, on_gone, stream);
-    stream->local = local_open(http_place(request), &local_ops, stream, &options, NULL);
+    stream->local = local_open(http_place(request), &local_ops, stream, &options, identity);
     if (stream->local == NULL) {
         stream_free(stream);
         http_problem(request, 503, "out of memory");

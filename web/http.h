@@ -2,7 +2,7 @@
  * HTTP/1.1 requests and answers, as handlers of routes see them. Nothing here knows libwebsockets or MQTT.
  *
  * A route (struct http_route) names a method, a path and a handler. The handler is called when the request is complete, its body
- * included, with Host and Origin checked; it runs on the thread of the worker that owns the connection, like everything else that
+ * included, with Host and Origin checked and the client logged in; it runs on the thread of the worker that owns the connection, like everything else that
  * happens to the request, and never blocks. It does one of three things:
  *
  *      answer at once    http_reply(), http_reply_json(), http_problem()
@@ -33,6 +33,7 @@
 
 #include "protocol/bytes.h"
 
+struct access_identity;
 struct arena;
 struct bulks;
 struct backup;
@@ -91,8 +92,9 @@ struct http_route {
     size_t body_bytes_max; /* a larger body is answered with 413; 0: http.body_bytes of the configuration */
     bool
         any_origin; /* answered to pages of every origin, and to any Host: nothing secret, nothing that acts (health) */
+    bool is_public; /* answered without login: what it tells is for everybody, as is with any_origin */
     bool when_starting;  /* served also while the store is being read: touches nothing that comes from there */
-    bool is_for_clients; /* what a client of the broker does: only for who may be one */
+    bool is_for_clients; /* what a client of the broker does: only for who may be one, also where there are no rules */
     bool
         query_is_closed; /* a query parameter that is not among params is a slip of the pen: 400. Else it is passed over */
 };
@@ -170,6 +172,16 @@ bool http_is_from_here(struct http_request *request);
  * http.origins, if the User-Agent begins as that of every browser does, which a page cannot change.
  */
 bool http_may_be_foreign(struct http_request *request, bool in_doubt);
+
+/**
+ * Whose rights the request has, as place_publish() and place_may_read() want it: NULL if everybody may do everything. Lives as long as the
+ * request.
+ */
+const struct access_identity *http_identity(const struct http_request *request);
+
+/** Copy IDENTITY (NULL: then *OUT is NULL) to *OUT, owned, for local_open(), or freed with free(). @return false without memory */
+bool http_copy_identity(const struct access_identity *identity, struct access_identity **out)
+    __attribute__((warn_unused_result));
 
 /** True if the request came over TLS, to us or (vouched for by a trusted proxy) to the proxy. */
 bool http_is_secure(struct http_request *request);

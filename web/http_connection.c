@@ -12,12 +12,15 @@
 #include <strings.h>
 #include <sys/ioctl.h>
 
+#include "gateway/access/access.h"
 #include "gateway/base/assert.h"
 #include "gateway/base/log.h"
+#include "gateway/broker/place_publish.h"
 #include "gateway/net/listener.h"
 #include "gateway/net/worker.h"
 #include "protocol/utf8.h"
 #include "web/forwarded.h"
+#include "web/http_login.h"
 #include "web/http_request.h"
 #include "web/request_stats.h"
 #include "web/routes.h"
@@ -145,6 +148,7 @@ static void request_free(struct http_request *request)
         TAILQ_REMOVE(&owner->waiting, request, link);
     }
     timer_wheel_stop(owner->timers, &request->deadline);
+    http_login_fini(request);
     http_output_fini(request);
     arena_fini(&request->memory);
     free(request->headers);
@@ -424,6 +428,36 @@ static bool check_query(struct http_request *request)
     return true;
 }
 
+/* Where there are no rules, only what clients of the broker do asks whether they may be clients. */
+static bool needs_login(const struct http_request *request)
+{
+    const struct http_route *route = request->route;
+    return !route->any_origin && !route->is_public &&
+           (route->is_for_clients || !place_access(http_place(request))->allows_all);
+}
+
+static void hold(struct http_request *request)
+{
+    TG_ASSERT(request->on_gone != NULL); /* a handler that neither answers nor holds */
+    request->phase = HTTP_HELD;
+    http_request_wait(request);
+}
+
+/* It is known who asks, within a callback of the library or later. Afterwards REQUEST may be gone. */
+static void call_handler(struct http_request *request)
+{
+    struct web_connection *connection = request->connection;
+    request->phase = HTTP_HANDLING;
+    request->on_gone = NULL;
+    if (!check_query(request)) {
+        return;
+    }
+    request->route->handler(request);
+    if (connection->request == request && request->phase == HTTP_HANDLING) {
+        hold(request);
+    }
+}
+
 /* The request is complete: answer it, or let a handler. Afterwards it may be gone. */
 static void handle(struct http_request *request)
 {
@@ -444,18 +478,19 @@ static void handle(struct http_request *request)
         answer_options(request);
         return;
     }
-    if (request->route->is_for_clients && !web_settings(connection->owner)->config->access.anonymous) {
-        http_problem(request, 403, "anonymous access is off, and there is no other in this version");
+    if (!needs_login(request)) {
+        call_handler(request);
         return;
     }
-    if (!check_query(request)) {
-        return;
-    }
-    request->route->handler(request);
-    if (connection->request == request && request->phase == HTTP_HANDLING) {
-        TG_ASSERT(request->on_gone != NULL); /* a handler that neither answers nor holds */
-        request->phase = HTTP_HELD;
-        http_request_wait(request);
+    switch (http_login(request, call_handler)) {
+    case HTTP_LOGIN_IN:
+        call_handler(request);
+        break;
+    case HTTP_LOGIN_WAITS:
+        hold(request);
+        break;
+    case HTTP_LOGIN_ANSWERED:
+        break;
     }
 }
 

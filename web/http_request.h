@@ -36,6 +36,8 @@ struct http_shared {
     void *arg;
 };
 
+struct http_login;
+
 struct http_request {
     struct web_connection *connection;
     TAILQ_ENTRY(http_request) link; /* in the worker's list `waiting`, if is_waiting */
@@ -51,6 +53,9 @@ struct http_request {
     size_t body_len;
     size_t body_cap;
     size_t body_announced;
+
+    struct http_login *login;         /* in memory, while it is found out who asks */
+    struct access_identity *identity; /* owned: who asks; NULL: that is not known yet, or makes no difference */
 
     unsigned refusal; /* status to answer with instead of calling a handler; 0: none */
     const char *refusal_detail;

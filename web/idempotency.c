@@ -16,6 +16,7 @@
 
 #include <sys/queue.h>
 
+#include "gateway/access/access.h"
 #include "gateway/base/assert.h"
 #include "gateway/base/be.h"
 #include "gateway/base/hash.h"
@@ -179,11 +180,14 @@ static void submit(struct place *place, struct store_write *deletes)
     (void)place_write(place, deletes, NULL); /* if not: see add_delete() */
 }
 
-/* The key as it is kept: method, path, and the header's value. @return its length, 0 without memory */
+/* The key as it is kept: method, path, the user's name if there is one, the header's value; between them NUL, which none of them has. @return its length, 0 without memory */
 static size_t full_key(struct http_request *request, struct bytes header, uint8_t **out)
 {
     struct bytes path = http_path(request);
-    size_t len = 1 + path.len + 1 + header.len;
+    const struct access_identity *identity = http_identity(request);
+    struct bytes user = identity != NULL ? identity->user_name : (struct bytes){NULL, 0};
+    size_t user_len = user.len > 0 ? user.len + 1 : 0;
+    size_t len = 1 + path.len + 1 + user_len + header.len;
     uint8_t *key = http_alloc(request, len);
     if (key == NULL) {
         return 0;
@@ -191,7 +195,11 @@ static size_t full_key(struct http_request *request, struct bytes header, uint8_
     key[0] = (uint8_t)http_route(request)->method;
     memcpy(key + 1, path.data, path.len);
     key[1 + path.len] = '\0';
-    memcpy(key + 2 + path.len, header.data, header.len);
+    if (user_len > 0) {
+        memcpy(key + 2 + path.len, user.data, user.len);
+        key[2 + path.len + user.len] = '\0';
+    }
+    memcpy(key + 2 + path.len + user_len, header.data, header.len);
     *out = key;
     return len;
 }

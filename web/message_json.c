@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/base/base64.h"
 #include "gateway/broker/publication.h"
 #include "gateway/store/message.h"
 #include "protocol/property.h"
 #include "protocol/utf8.h"
-#include "gateway/base/base64.h"
 
 static json_t *text(struct bytes s)
 {

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/base/base64.h"
 #include "protocol/property.h"
 #include "protocol/topic.h"
 #include "protocol/utf8.h"
 #include "protocol/varint.h"
 #include "web/arena.h"
-#include "gateway/base/base64.h"
 #include "web/http.h"
 
 #define STRING_BYTES_MAX 65535u /* of what stands in an MQTT string */
@@ -248,7 +248,8 @@ bool message_of_request(struct http_request *request, struct place_publication *
     struct builder b = {.arena = http_arena(request)};
     uint64_t qos = 0;
     uint64_t expiry_s = UINT64_MAX;
-    *out = (struct place_publication){.topic = message_topic_of(request), .payload = http_body(request)};
+    *out = (struct place_publication){
+        .topic = message_topic_of(request), .payload = http_body(request), .identity = http_identity(request)};
     if (!http_query_number(request, "qos", 0, 2, &qos) || !http_query_bool(request, "retain", &out->retain) ||
         !http_query_number(request, "messageExpiry", 0, UINT32_MAX, &expiry_s) || !take_format(request, &b) ||
         !take_content_type(request, &b) || !take_response_topic(request, &b) || !take_correlation_data(request, &b) ||

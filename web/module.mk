@@ -35,6 +35,8 @@ web_libweb_a_SOURCES = \
 	web/http_answer.c \
 	web/http_connection.c \
 	web/http_connection.h \
+	web/http_login.c \
+	web/http_login.h \
 	web/http_request.h \
 	web/http_status.h \
 	web/idempotency.c \

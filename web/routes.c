@@ -263,7 +263,7 @@ static const struct http_param retained_params[] = {
 
 #define LOCAL_ONLY                                                                                                     \
     {                                                                                                                  \
-        403, "application/problem+json", "The caller is not on this machine."                                          \
+        403, "application/problem+json", "The caller is not on this machine, or may not read $SYS/#."                  \
     }
 
 static const struct http_outcome list_outcomes[] = {
@@ -339,7 +339,8 @@ const struct http_route web_routes[] = {
      .any_origin = true, .when_starting = true},
     {HTTP_GET, "/metrics", metrics_handle, "Numbers for Prometheus", "health", .outcomes = metrics_outcomes,
      .when_starting = true},
-    {HTTP_GET, "/openapi.json", openapi_handle, "The description of this API", "health", .outcomes = openapi_outcomes},
+    {HTTP_GET, "/openapi.json", openapi_handle, "The description of this API", "health", .outcomes = openapi_outcomes,
+     .is_public = true},
     {HTTP_GET, "/api/v1/clients", admin_list_clients, "Clients and their connections", "admin",
      .params = client_list_params, .outcomes = list_outcomes},
     {HTTP_GET, "/api/v1/clients/*", admin_get_client, "One client", "admin", .params = client_params,
@@ -357,7 +358,8 @@ const struct http_route web_routes[] = {
     {HTTP_GET, "/api/v1/stats", metrics_handle_stats, "All counters as JSON", "admin", .outcomes = stats_outcomes},
     {HTTP_POST, "/api/v1/backup", backup_post, "Copy the store to a file beside it", "admin",
      .outcomes = backup_outcomes, .query_is_closed = true},
-    {HTTP_GET, "/mqtt", ws_handle_plain_request, "MQTT over WebSocket", "mqtt", .outcomes = websocket_outcomes},
+    {HTTP_GET, "/mqtt", ws_handle_plain_request, "MQTT over WebSocket", "mqtt", .outcomes = websocket_outcomes,
+     .is_public = true},
 };
 
 const size_t web_route_count = sizeof web_routes / sizeof web_routes[0];

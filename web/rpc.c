@@ -434,7 +434,7 @@ static bool choose_reply(struct http_request *request, const struct rpc *rpc, st
         if (bytes_equal(*reply, message->topic)) {
             return refuse(request, "reply must be another topic than the request's");
         }
-        if (!place_may_read(http_place(request), NULL, *reply)) {
+        if (!place_may_read(http_place(request), http_identity(request), *reply)) {
             http_problem(request, 403, "not allowed to read the reply's topic");
             return false;
         }

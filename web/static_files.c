@@ -380,5 +380,5 @@ static void handle(struct http_request *request)
 }
 
 const struct http_route static_files_route = {
-    HTTP_GET, "/*", handle, .summary = "A file of http.directory", .tag = "files",
+    HTTP_GET, "/*", handle, .summary = "A file of http.directory", .tag = "files", .is_public = true,
 };

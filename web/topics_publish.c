@@ -147,9 +147,15 @@ void topics_put(struct http_request *request)
 
 void topics_delete(struct http_request *request)
 {
-    struct place_publication message = {.topic = message_topic_of(request), .retain = true};
+    struct place_publication message = {
+        .topic = message_topic_of(request), .retain = true, .identity = http_identity(request)};
     if (!topic_name_is_valid(message.topic)) {
         http_problem(request, 400, "this is not a valid topic name");
+        return;
+    }
+    if (!place_may_publish(http_place(request), message.identity,
+                           message.topic)) { /* nor is told whether there is one */
+        http_problem(request, 403, "not allowed to publish to this topic");
         return;
     }
     struct message *old = place_retained(http_place(request), message.topic);

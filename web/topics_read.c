@@ -65,7 +65,7 @@ static struct message *find(struct http_request *request)
         http_problem(request, 400, "this is not a valid topic name");
         return NULL;
     }
-    if (!place_may_read(place, NULL, topic)) {
+    if (!place_may_read(place, http_identity(request), topic)) {
         http_problem(request, 403, "not allowed to read this topic");
         return NULL;
     }
@@ -172,7 +172,7 @@ static void next_lines(struct list *list)
     size_t count = retained_cursor_next(list->retained, &list->cursor, now_ms, list->values, max);
     for (size_t i = 0; i < count; i++) {
         struct message *message = list->values[i];
-        if (place_may_read(place, NULL, message_topic(message))) {
+        if (place_may_read(place, http_identity(list->request), message_topic(message))) {
             list->left -= message_json_append(message, now_ms, &list->line, &list->line_len);
         }
         message_unref(message);

@@ -252,6 +252,18 @@ struct access_port *place_access_port(struct place *place)
     return &place->access_port;
 }
 
+bool place_may_publish(struct place *place, const struct access_identity *identity, struct bytes topic)
+{
+    struct access *access = place->broker->access;
+    return access->allows_all || access->provider->may_publish(access, identity, topic, true);
+}
+
+bool place_may_read_all(struct place *place, const struct access_identity *identity, struct bytes filter)
+{
+    struct access *access = place->broker->access;
+    return access->allows_all || access->provider->classify(access, identity, filter) == ACCESS_ALL;
+}
+
 bool place_may_read(struct place *place, const struct access_identity *identity, struct bytes topic)
 {
     struct access *access = place->broker->access;

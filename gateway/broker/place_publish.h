@@ -75,6 +75,12 @@ struct retained *place_retained_values(struct place *place);
 struct access *place_access(struct place *place);
 struct access_port *place_access_port(struct place *place);
 
+/** True if IDENTITY (NULL: anonymous) may publish to TOPIC, as far as its rights go. */
+bool place_may_publish(struct place *place, const struct access_identity *identity, struct bytes topic);
+
+/** True if IDENTITY (NULL: anonymous) may read all that FILTER (valid, not shared) matches. */
+bool place_may_read_all(struct place *place, const struct access_identity *identity, struct bytes filter);
+
 /** True if IDENTITY (NULL: anonymous) may read TOPIC. */
 bool place_may_read(struct place *place, const struct access_identity *identity, struct bytes topic);
 
