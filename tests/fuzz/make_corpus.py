@@ -246,9 +246,34 @@ def http_input():
     yield "bad_return", line + b"Zz: a\rb\r\n\r\n"
 
 
+def acl_files():
+    yield "mosquitto", (b"# a comment\ntopic read pub/#\n\nuser alice\ntopic readwrite a/+\ntopic deny a/secret\nuser the bob\n"
+                        b"topic b\r\npattern write dev/%c/#\npattern read $SYS/%u\n")
+    yield "words", b"topic readwrite\ntopic  write   a b \npattern %u\npattern deny +/%u/#\n topic /\n"
+    yield "denied_all", b"topic read a/#\ntopic deny a\ntopic deny a/+\ntopic deny a/+/+/#\n"
+    yield "bad_filter", b"topic a\ntopic read a#\n"
+    yield "bad_word", b"user u\ntopic rad a b\n"
+    yield "bad_tab", b"topic read\ta\n"
+    yield "bad_levels", b"topic " + b"/" * 200
+    yield "bad_zero", b"topic a\0b\n"
+
+
+def password_files():
+    sha = b"$6$AAECAwQFBgcICQoL$ulGyqdovJv6B/D7hFSQlWTfsa+xIg160N8WYxVZ04VqlD4iSLedYQzKl5NJHhwkMsU38Or2znFWu327hCPlTVA=="
+    pbkdf2 = sha.replace(b"$6$", b"$7$1$")
+    argon2 = b"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21l$ngZPvxJKdJI99FSUmtMviiqyfQcSzpLQ/p8aRBypscc"
+    yield "mosquitto", b"# a comment:\nnothing\n a b : " + sha + b" \r\nc:" + pbkdf2 + b":x\nd:" + argon2
+    yield "sha512", sha
+    yield "pbkdf2", pbkdf2
+    yield "argon2id", argon2
+    yield "bad_twice", b"a:" + sha + b"\na:" + sha
+    yield "bad_clear", b"a:b"
+    yield "bad_iterations", b"a:" + sha.replace(b"$6$", b"$7$4294967296$")
+
+
 CLIENT_BYTES = packet(0x10, text("MQTT"), b"\x04\x02", u16(60), text("client"))
 CORPORA = {"packet": from_client, "packet_client": from_server, "topic": topics, "utf8": strings, "property": sections,
-           "proxy": proxy_headers, "input_check": http_input}
+           "proxy": proxy_headers, "input_check": http_input, "acl_file": acl_files, "password_file": password_files}
 
 for corpus, seeds in CORPORA.items():
     folder = TARGET / corpus

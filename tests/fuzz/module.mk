@@ -57,6 +57,18 @@ tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c tests/fuzz/fuzz.h $(fuzz
 tests_fuzz_fuzz_proxy_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_proxy_LDADD = gateway/libnet.a
 
+access_fuzz_libs = gateway/libaccess.a gateway/libbase.a protocol/libprotocol.a $(CRYPTO_LIBS) $(ARGON2_LIBS)
+
+fuzz_targets += tests/fuzz/fuzz_acl_file
+tests_fuzz_fuzz_acl_file_SOURCES = tests/fuzz/fuzz_acl_file.c tests/fuzz/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_acl_file_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_acl_file_LDADD = $(access_fuzz_libs)
+
+fuzz_targets += tests/fuzz/fuzz_password_file
+tests_fuzz_fuzz_password_file_SOURCES = tests/fuzz/fuzz_password_file.c tests/fuzz/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_password_file_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_password_file_LDADD = $(access_fuzz_libs)
+
 if FUZZING
 noinst_PROGRAMS += $(fuzz_targets)
 else
