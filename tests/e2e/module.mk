@@ -2,6 +2,7 @@
 # `make check TESTS=tests/e2e/test_takeover` runs one; E2E_BROKER=mosquitto runs it against Mosquitto instead.
 
 e2e_tests = \
+	tests/e2e/test_access.py \
 	tests/e2e/test_bad_input.py \
 	tests/e2e/test_connect_flood.py \
 	tests/e2e/test_expiry.py \

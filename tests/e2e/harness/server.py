@@ -270,7 +270,10 @@ class Server:
         return [PROGRAM, "--config", path]
 
     def _mosquitto(self):
-        lines = ["user root", "allow_anonymous true", "sys_interval %d" % self.config.get("sys_interval_s", 10)]
+        access = self.config.get("access", {})
+        lines = ["user root", "sys_interval %d" % self.config.get("sys_interval_s", 10)]
+        lines += ["allow_anonymous %s" % str(access.get("anonymous", "password_file" not in access)).lower()]
+        lines += ["%s %s" % (key, access[key]) for key in ("password_file", "acl_file") if key in access]
         lines += ["listener %d %s" % (self.port, self.host)]
         if self.ipv6:
             lines += ["listener %d ::1" % self.port6]
