@@ -26,9 +26,9 @@ from harness import wire  # noqa: E402
 from harness.websocket import WebSocket  # noqa: E402
 
 IS_MOSQUITTO = harness.IS_MOSQUITTO
-PASSWORDS = {"alice": "secret", "bob": "hunter:2", "the carol": "", "ev\u00e9": "\u20ac"}
-# of alice, bob and the others: PBKDF2 with one round, salts of both lengths
-SALTS = {"alice": bytes(12), "bob": bytes(range(64)), "the carol": bytes(range(12)), "ev\u00e9": bytes(12)}
+PASSWORDS = {"alice": "secret", "bob": "hunter:2", "the carol": "c\u0001\u00e4", "ev\u00e9": "\u20ac"}
+# of 12 bytes as up to Mosquitto 2.0, of 64 as from 2.1 on
+SALTS = {"alice": bytes(12), "bob": bytes(range(12 if IS_MOSQUITTO else 64)), "the carol": bytes(range(12)), "ev\u00e9": bytes(12)}
 
 ACL = """# who may do what
 topic read public/#
@@ -115,7 +115,7 @@ class AccessCase(harness.Case):
         cls.write_passwords(PASSWORDS)
         cls.write("acl", cls.acl)
         access = {"password_file": cls.path("passwords"), "acl_file": cls.path("acl"), "anonymous": cls.anonymous}
-        cls.options = {"http": True, "workers": cls.workers, "config": {"access": access}}
+        cls.options = {"http": not IS_MOSQUITTO, "workers": cls.workers, "config": {"access": access}}
         super().setUpClass()
 
     @classmethod
@@ -252,6 +252,7 @@ class Rights(AccessCase):
         alice.subscribe(("#", 1))
         shared = self.client("alice", "member")
         shared.subscribe(("$share/g/#", 0))
+        shared.ping()  # Mosquitto sends retained values to groups, too
         self.assertEqual(sorted(p.topic for p in alice.ping()), ["a/x", "home/alice/1"])
         for topic in ("a/y", "a/secret/y", "b", "shared"):
             carol.publish(topic, "live", 1)
@@ -279,6 +280,8 @@ class Rights(AccessCase):
     def test_refuses_who_has_not_the_password(self):
         for user, password in (("alice", "Secret"), ("alice", None), ("alice", ""), ("Alice", "secret"), ("nobody", "secret"),
                                ("alice ", "secret"), ("", "secret"), ("the carol", "x")):
+            if IS_MOSQUITTO and user == "":
+                continue  # to Mosquitto it is anonymous
             for version, reasons in ((5, (0x86,)), (4, (4, 5))):
                 with self.subTest(user=user, password=password, version=version):
                     client = self.keep(wire.Wire(self.server.address, version))
