@@ -18,6 +18,7 @@ static struct {
     size_t rules_given;
     size_t rules_forgotten;
     const char *unreadable_user; /* for him class is SOME, and nothing may be read */
+    const char *unwelcome_user;  /* may not be connected any more */
 } counting;
 
 static void connect_with_rules(struct access *access, struct access_request *request)
@@ -46,6 +47,13 @@ static enum access_class classify(struct access *access, const struct access_ide
     return is_unreadable_user(identity) ? ACCESS_SOME : counting.inner->classify(access, identity, filter);
 }
 
+static bool is_welcome(struct access *access, const struct access_identity *identity)
+{
+    (void)access;
+    return counting.unwelcome_user == NULL ||
+           !bytes_equal(identity->user_name, bytes_from_string(counting.unwelcome_user));
+}
+
 static void forget(struct access *access, struct access_identity *identity)
 {
     (void)access;
@@ -64,6 +72,7 @@ static struct harness *rules_new(unsigned places)
     counting.provider.connect = connect_with_rules;
     counting.provider.may_read = may_read;
     counting.provider.classify = classify;
+    counting.provider.is_welcome = is_welcome;
     counting.provider.forget = forget;
     h->access.access.provider = &counting.provider;
     return h;
@@ -192,6 +201,27 @@ START_TEST(classes_a_session_anew_for_the_rules_of_its_new_connection)
     c = tc_connect_persistent_at(h, (unsigned)_i, "c", MQTT_5_0);
     tc_publish(publisher, "t/secret", "no", 1);
     tc_expect_nothing(c);
+    rules_free(h);
+}
+END_TEST
+
+START_TEST(disconnects_who_is_not_welcome_any_more)
+{
+    struct harness *h = rules_new(2);
+    struct tc *gone = tc_connect_with(h, .id = "gone", .user_name = "gone", .place = 1);
+    struct tc *stays = tc_connect_with(h, .id = "stays", .user_name = "stays", .place = 1);
+    tc_subscribe(gone, "t", 1);
+    tc_subscribe(stays, "t", 1);
+    counting.unwelcome_user = "gone";
+    harness_run(h); /* nobody is looked at before the generation rises */
+    struct tc *publisher = tc_connect(h, "publisher", MQTT_5_0);
+    tc_publish(publisher, "t", "m", 1);
+    ck_assert_uint_eq(take_publishes(gone), 1);
+    change_rules(h, NULL);
+    harness_run(h);
+    tc_expect_refused(gone, REASON_NOT_AUTHORIZED);
+    tc_publish(publisher, "t", "n", 1);
+    ck_assert_uint_eq(take_publishes(stays), 2);
     rules_free(h);
 }
 END_TEST
@@ -350,6 +380,7 @@ static Suite *suite(void)
     tcase_add_test(reading, classes_subscriptions_again_when_the_rules_change);
     tcase_add_test(reading, classes_what_was_on_its_way_between_places_when_the_rules_changed);
     tcase_add_loop_test(reading, classes_a_session_anew_for_the_rules_of_its_new_connection, 0, 2);
+    tcase_add_test(reading, disconnects_who_is_not_welcome_any_more);
     tcase_add_test(reading, sends_no_retained_value_that_may_not_be_read);
     tcase_add_test(reading, passes_over_a_member_who_may_not_read);
     suite_add_tcase(s, reading);
