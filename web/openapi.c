@@ -180,6 +180,11 @@ static json_t *operation_json(const struct http_route *route)
         ok = put(object, "requestBody", json_pack("{s:o}", "content", content_json(route->body_type)));
     }
     ok = ok && put(object, "responses", responses_json(route));
+    if (ok && !route->any_origin && !route->is_public) {
+        ok = put(object, "security", json_pack("[{}, {s:[]}]", "basic")) &&
+             put(json_object_get(object, "responses"), "401",
+                 json_pack("{s:s}", "$ref", "#/components/responses/Login"));
+    }
     if (params != NULL && json_array_size(params) == 0) {
         json_decref(params);
     } else {
@@ -220,7 +225,11 @@ static json_t *components_json(void)
         "\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},"
         "\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"}},"
         "\"required\":[\"type\",\"title\",\"status\"]}},"
-        "\"responses\":{\"Problem\":{\"description\":\"The request was not done.\","
+        "\"securitySchemes\":{\"basic\":{\"type\":\"http\",\"scheme\":\"basic\","
+        "\"description\":\"User and password as of an MQTT client; needed unless anonymous access is on.\"}},"
+        "\"responses\":{\"Login\":{\"description\":\"A user name and its password are needed, or they are wrong.\","
+        "\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}},"
+        "\"Problem\":{\"description\":\"The request was not done.\","
         "\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}}";
     return json_loads(text, 0, NULL);
 }

@@ -18,3 +18,8 @@ tests_access_test_acl_file_LDADD = $(access_test_libs)
 check_PROGRAMS += tests/access/test_access_files
 tests_access_test_access_files_SOURCES = tests/access/test_access_files.c
 tests_access_test_access_files_LDADD = $(access_test_libs)
+
+check_PROGRAMS += tests/access/test_memory
+tests_access_test_memory_SOURCES = tests/access/test_memory.c $(malloc_fail_sources)
+tests_access_test_memory_LDFLAGS = $(malloc_fail_ldflags)
+tests_access_test_memory_LDADD = $(access_test_libs)

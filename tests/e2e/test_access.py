@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness  # noqa: E402
 from event_stream import Refused, Stream  # noqa: E402
 from harness import wire  # noqa: E402
+from harness.server import PROGRAM  # noqa: E402
 from harness.websocket import WebSocket  # noqa: E402
 
 IS_MOSQUITTO = harness.IS_MOSQUITTO
@@ -418,6 +419,39 @@ class Reload(AccessCase):
             self.assertEqual(self.ask("GET", "/topics/a/none", user="alice").status, 401)
 
 
+@unittest.skipIf(IS_MOSQUITTO, "what the program itself says")
+class Start(unittest.TestCase):
+    def run_with(self, access, bind, *options):
+        folder = tempfile.mkdtemp(prefix="tidegate-access-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        for name, text in (("good", "user a\ntopic b\n"), ("bad", "user a\ntopic b/#/c\n")):
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(text)
+        path = os.path.join(folder, "tidegate.json")
+        with open(path, "w") as file:
+            json.dump({"listeners": [{"bind": bind}], "access": access, "store": None}, file)
+        return subprocess.run([PROGRAM, "--config", path, *options], capture_output=True, text=True, timeout=harness.DEADLINE)
+
+    def test_is_refused_with_the_line_that_is_wrong(self):
+        check = self.run_with({"acl_file": "bad"}, "127.0.0.1:0", "--check")
+        self.assertEqual(check.returncode, 2)
+        self.assertRegex(check.stderr, r"/bad:2: the topic filter is not valid")
+        start = self.run_with({"acl_file": "bad"}, "127.0.0.1:0")
+        self.assertEqual(start.returncode, 1)
+        self.assertRegex(start.stderr, r"access rules not read file=\"[^\"]*/bad:2\"")
+        none = self.run_with({"password_file": "none"}, "127.0.0.1:0", "--check")
+        self.assertEqual(none.returncode, 2)
+        self.assertRegex(none.stderr, r"/none: cannot be read: No such file")
+        self.assertEqual(self.run_with({"acl_file": "good"}, "127.0.0.1:0", "--check").returncode, 0)
+
+    def test_is_refused_where_others_could_come_in_and_nothing_says_whether_they_may(self):
+        for options in ([], ["--check"]):
+            refused = self.run_with({"acl_file": "good"}, "0.0.0.0:0", *options)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn('"access": {"anonymous": true}', refused.stderr)
+            self.assertIn('"access": {"password_file": "FILE"}', refused.stderr)
+
+
 @unittest.skipIf(IS_MOSQUITTO, "its own file")
 class WrittenByMosquitto(harness.Case):
     """Files of mosquitto_passwd."""
@@ -492,6 +526,15 @@ class Attack(AccessCase):
             self.assertEqual(guess.read(wire.CONNACK).reason, 0x86)
         # 150 guesses of several ms each, on this one thread, would make some of them wait for seconds
         self.assertLess(statistics.median(round_trips), 0.5)
+
+    def test_the_description_says_what_wants_a_login(self):
+        answer = self.ask("GET", "/openapi.json")
+        for path, methods in json.loads(answer.text)["paths"].items():
+            for method, what in methods.items():
+                with self.subTest(method=method, path=path):
+                    target = re.sub(r"\{[^}]*\}", "a", path)
+                    status = self.ask(method.upper(), target, b"x" if method in ("post", "put") else None).status
+                    self.assertEqual(status == 401, "security" in what)
 
     def test_who_leaves_before_the_answer_leaves_nothing_behind(self):
         for _ in range(40):
