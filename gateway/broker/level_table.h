@@ -31,8 +31,8 @@
 
 #include "gateway/base/err.h"
 #include "gateway/base/hash.h"
-#include "gateway/broker/index.h"
 #include "gateway/base/rcu.h"
+#include "gateway/broker/index.h"
 #include "protocol/bytes.h"
 
 /** A node of the trie: one level below PARENT. Immutable but for what is atomic; writers: index mutex. */

@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 #include "gateway/base/err.h"
-#include "gateway/broker/link_table.h"
 #include "gateway/base/rcu.h"
+#include "gateway/broker/link_table.h"
 #include "protocol/bytes.h"
 
 struct filter;

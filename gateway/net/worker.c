@@ -9,9 +9,9 @@
 #include "config/config.h"
 #include "gateway/base/assert.h"
 #include "gateway/base/log.h"
+#include "gateway/base/rcu.h"
 #include "gateway/broker/broker.h"
 #include "gateway/broker/place.h"
-#include "gateway/base/rcu.h"
 #include "gateway/net/listener.h"
 
 #define MS_PER_S 1000.0

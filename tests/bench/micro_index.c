@@ -13,8 +13,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "gateway/broker/index.h"
 #include "gateway/base/rcu.h"
+#include "gateway/broker/index.h"
 #include "gateway/broker/route_cache.h"
 
 enum {

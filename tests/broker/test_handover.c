@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "gateway/access/access_open.h"
+#include "gateway/base/rcu.h"
 #include "gateway/broker/broker.h"
 #include "gateway/broker/client.h"
 #include "gateway/broker/core.h"
 #include "gateway/broker/place.h"
-#include "gateway/base/rcu.h"
 #include "gateway/store/memory.h"
 #include "protocol/ack.h"
 #include "protocol/connect.h"
