@@ -176,7 +176,11 @@ static void set_done(struct lmdb_store *lmdb, const struct store_operation *oper
     if (operation->kind == STORE_RECORD) {
         store_record_set_done(operation->record);
     }
-    atomic_store_explicit(&lmdb->store.done[operation->domain], operation->number, memory_order_release);
+    /* What was announced ahead of its commit has numbers behind this one: never back. */
+    _Atomic uint64_t *done = &lmdb->store.done[operation->domain];
+    if (atomic_load_explicit(done, memory_order_relaxed) < operation->number) {
+        atomic_store_explicit(done, operation->number, memory_order_release);
+    }
 }
 
 static void notify(struct lmdb_store *lmdb)
@@ -255,12 +259,20 @@ void lmdb_batch_complete(struct lmdb_store *lmdb)
     lmdb_tell_settled(lmdb);
 }
 
+void lmdb_operation_abandon(struct store_operation *operation)
+{
+    if (operation->kind == STORE_RECORD) {
+        operation->record->state = RECORD_CANCELLED;
+    }
+    store_operation_free(operation);
+}
+
 void lmdb_batch_abandon(struct lmdb_store *lmdb)
 {
     struct store_operation *next;
     for (struct store_operation *at = lmdb->batch.first; at != NULL; at = next) {
         next = at->next;
-        store_operation_free(at);
+        lmdb_operation_abandon(at);
     }
     lmdb->after.count = 0;
     lmdb_waiting_remove(lmdb, lmdb->batch.bytes);

@@ -253,6 +253,8 @@ void lmdb_batch_announce(struct lmdb_store *lmdb);
 void lmdb_batch_complete(struct lmdb_store *lmdb);
 /** Forget the batch, with nothing called done. */
 void lmdb_batch_abandon(struct lmdb_store *lmdb);
+/** Free OPERATION, which will never be done: what comes for its record from now on means nothing. */
+void lmdb_operation_abandon(struct store_operation *operation);
 /** Forget what was finished of records that never came: at the end. */
 void lmdb_early_free(struct lmdb_store *lmdb);
 /** Delivery NUMBER of RECORD is over. */

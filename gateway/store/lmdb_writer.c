@@ -267,19 +267,24 @@ static bool batch_is_due(struct lmdb_store *lmdb, bool is_stopping)
             lmdb->monotonic_ms() - batch->since_ms >= lmdb->interval_ms);
 }
 
-static void delete_idly(struct lmdb_store *lmdb)
+/* @return false: nothing could be deleted */
+static bool delete_idly(struct lmdb_store *lmdb)
 {
+    bool any = true;
     int rc = lmdb_deletes_commit(lmdb, LMDB_DELETES_SLICE);
     if (rc != 0 && !lmdb_is_room_error(rc)) {
         lmdb_fatal("the store cannot be written", rc);
     }
     if (rc != 0) {
         /* Deletes need pages, too: a smaller step, or wait. */
-        if (!delete_some(lmdb)) {
+        lmdb_bell_arm(&lmdb->writer_bell);
+        any = delete_some(lmdb);
+        if (!any) {
             lmdb_bell_wait(&lmdb->writer_bell, STUCK_RETRY_MS);
         }
     }
     lmdb_space_measure(lmdb, false);
+    return any;
 }
 
 static void sleep_a_while(struct lmdb_store *lmdb)
@@ -318,7 +323,7 @@ static void give_up(struct lmdb_store *lmdb)
     while (lmdb->queue != NULL) {
         struct store_operation *operation = pop(lmdb);
         lmdb_waiting_remove(lmdb, operation->bytes);
-        store_operation_free(operation);
+        lmdb_operation_abandon(operation);
         atomic_fetch_add(&lmdb->operations_done, 1);
     }
     lmdb_tell_settled(lmdb);
@@ -327,6 +332,7 @@ static void give_up(struct lmdb_store *lmdb)
 void *lmdb_writer_main(void *arg)
 {
     struct lmdb_store *lmdb = arg;
+    unsigned attempts = 0; /* to delete something while stopping */
     for (;;) {
         bool is_stopping = atomic_load(&lmdb->is_stopping); /* before the intake: nothing comes after it */
         take_intake(lmdb);
@@ -338,8 +344,12 @@ void *lmdb_writer_main(void *arg)
             if (!commit_batch(lmdb)) {
                 give_up(lmdb);
             }
-        } else if (lmdb_deletes_are_due(lmdb, is_stopping)) {
-            delete_idly(lmdb);
+        } else if (attempts <= CLOSING_ATTEMPTS && lmdb_deletes_are_due(lmdb, is_stopping)) {
+            bool any = delete_idly(lmdb);
+            attempts = any || !is_stopping ? 0 : attempts + 1;
+            if (attempts > CLOSING_ATTEMPTS) {
+                log_warning("store has no room to delete in: what is finished comes back at the next start");
+            }
         } else if (is_stopping && lmdb->queue == NULL) {
             break;
         } else {

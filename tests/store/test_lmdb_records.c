@@ -587,6 +587,32 @@ static void *work(void *arg)
     return NULL;
 }
 
+START_TEST(with_an_interval_what_is_done_stays_done)
+{
+    enum { WRITES = 4000 };
+    struct store_figures now;
+    uint64_t seen = 0;
+    uint64_t backwards = 0;
+    kit_close(&kit);
+    kit_open_with(&kit, &(struct store_lmdb_options){.interval_ms = 5});
+    for (uint64_t round = 1; round <= 5; round++) {
+        for (uint64_t i = 0; i < WRITES; i++) {
+            kit_write(&kit, STORE_SESSIONS, i + 1, 0, 8, "x");
+        }
+        store_port_flush(kit.ports[0]);
+        do { /* it is called done before it is committed, and freed after that */
+            for (unsigned i = 0; i < 1000; i++) {
+                uint64_t done = atomic_load(&kit.store->done[0]);
+                backwards += done < seen;
+                seen = done;
+            }
+            kit.store->engine->figures(kit.store, &now);
+        } while (now.operations < round * WRITES);
+    }
+    ck_assert_uint_eq(backwards, 0);
+}
+END_TEST
+
 START_TEST(two_threads_share_records)
 {
     pthread_t threads[2];
@@ -642,6 +668,7 @@ static Suite *suite(void)
     tcase_add_test(records, fetch_that_fails_for_a_reason_that_passes_says_so);
     tcase_add_test(records, delivery_that_moves_is_with_one_of_both_sessions);
     tcase_add_test(records, interval_acknowledges_at_once_and_writes_in_the_end);
+    tcase_add_test(records, with_an_interval_what_is_done_stays_done);
     tcase_add_test(records, two_threads_share_records);
     suite_add_tcase(s, records);
     TCase *retained = tcase_create("retained");
