@@ -64,14 +64,15 @@ static void account(struct lmdb_put *put, size_t bytes)
     put->total_bytes += bytes;
 }
 
-/* In the midst of an operation that is more than one transaction should hold: what it put so far leads nowhere until its message is there. */
-static int commit_between(struct lmdb_put *put)
+/* In the midst of message MID, which is more than one transaction should hold: what was put of it so far leads nowhere until the message is there. Of
+ * operations before it that would not be so: they would be put again, if the rest has no room. */
+static int commit_between(struct lmdb_put *put, uint64_t mid)
 {
-    if (put->bytes < LMDB_BATCH_BYTES) {
+    if (put->bytes < LMDB_BATCH_BYTES || !put->is_alone) {
         return 0;
     }
     int rc = commit(put);
-    put->is_begun = true;
+    put->begun_mid = mid;
     return rc != 0 ? rc : begin(put);
 }
 
@@ -177,7 +178,7 @@ static int put_more(struct lmdb_put *put, uint64_t mid, struct walk walk, struct
         message->flags |= LMDB_FLAG_MORE;
         message->more_count += chunk.recipient_count;
         walk = end;
-        rc = commit_between(put);
+        rc = commit_between(put, mid);
         if (rc != 0) {
             return rc;
         }
@@ -192,7 +193,7 @@ static int put_parts(struct lmdb_put *put, uint64_t mid, struct bytes body)
         MDB_val key = piece_key(buf, mid, number);
         int rc = put_sealed(put, LMDB_PARTS, &key, body.data, len);
         if (rc == 0) {
-            rc = commit_between(put);
+            rc = commit_between(put, mid);
         }
         if (rc != 0) {
             return rc;
@@ -309,13 +310,13 @@ static int reserve_sessions(struct lmdb_put *put, uint64_t *out)
     return lmdb_meta_put(put->txn, lmdb->files.tables[LMDB_META], "next_session", *out, 8);
 }
 
-/* The last message that was begun will not be: take away what of it is committed, as far as there is room to. */
+/* The message that was begun will not be: take away what of it is committed, as far as there is room to. */
 static void drop_begun(struct lmdb_put *put)
 {
     struct lmdb_store *lmdb = put->lmdb;
     size_t no_limit = SIZE_MAX;
-    uint64_t mid = put->next_mid - 1;
-    lmdb->next_mid = put->next_mid;
+    uint64_t mid = put->begun_mid;
+    lmdb->next_mid = mid + 1;
     MDB_txn *txn;
     if (mdb_txn_begin(lmdb->files.env, NULL, 0, &txn) != 0) {
         return;
@@ -339,6 +340,7 @@ int lmdb_put_batch(struct lmdb_store *lmdb)
     uint64_t reserved = 0;
     int rc = begin(&put);
     for (struct store_operation *at = lmdb->batch.first; rc == 0 && at != NULL; at = at->next) {
+        put.is_alone = at == lmdb->batch.first;
         rc = put_operation(&put, at);
     }
     if (rc == 0 && lmdb_deletes_are_due(lmdb, false)) {
@@ -352,7 +354,7 @@ int lmdb_put_batch(struct lmdb_store *lmdb)
         mdb_txn_abort(put.txn);
     }
     if (rc != 0) {
-        if (put.is_begun && lmdb_is_room_error(rc)) {
+        if (put.begun_mid != 0 && lmdb_is_room_error(rc)) {
             drop_begun(&put);
         }
         return rc;

@@ -131,6 +131,38 @@ START_TEST(what_never_fits_is_given_up_when_it_stops_and_was_not_called_done)
 }
 END_TEST
 
+static size_t entries_in(enum lmdb_table table)
+{
+    struct lmdb_store *lmdb = lmdb_of(kit.store);
+    MDB_txn *txn;
+    MDB_stat stat;
+    ck_assert_int_eq(mdb_txn_begin(lmdb->files.env, NULL, MDB_RDONLY, &txn), 0);
+    ck_assert_int_eq(mdb_stat(txn, lmdb->files.tables[table], &stat), 0);
+    mdb_txn_abort(txn);
+    return stat.ms_entries;
+}
+
+START_TEST(what_was_begun_of_a_message_that_does_not_fit_is_taken_away)
+{
+    enum { LEN = 8000000 };
+    uint8_t *large = calloc(1, LEN);
+    struct store_figures figures;
+    log_configure(&(struct log_options){.level = LOG_LEVEL_ERROR, .lines_per_s = 5});
+    kit_close(&kit);
+    kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = 6 << 20});
+    struct store_record *record = kit_record("t", large, LEN, &(uint64_t){1}, 1);
+    records[record_count++] = record;
+    store_port_close(kit.ports[0], record);
+    kit_settle(&kit);
+    kit.store->engine->figures(kit.store, &figures);
+    ck_assert_uint_gt(figures.commits, 0); /* it was begun */
+    ck_assert(!store_record_is_done(record));
+    ck_assert_uint_eq(entries_in(LMDB_PARTS), 0);
+    ck_assert_uint_eq(entries_in(LMDB_MESSAGES), 0);
+    free(large);
+}
+END_TEST
+
 START_TEST(store_that_has_no_room_to_delete_in_stops_all_the_same)
 {
     static MDB_txn *reader; /* as long as it looks, no page can be used again */
@@ -222,6 +254,7 @@ static Suite *suite(void)
     tcase_add_test(full, deletes_make_room_again);
     tcase_add_test(full, what_is_beyond_the_limit_waits_and_is_never_called_done);
     tcase_add_test(full, what_never_fits_is_given_up_when_it_stops_and_was_not_called_done);
+    tcase_add_test(full, what_was_begun_of_a_message_that_does_not_fit_is_taken_away);
     tcase_add_test(full, store_that_has_no_room_to_delete_in_stops_all_the_same);
     tcase_add_test(full, disk_that_is_full_refuses_messages_and_keeps_what_is_there);
     tcase_add_test(full, much_that_waits_holds_up_whoever_can_wait);

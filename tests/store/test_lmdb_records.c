@@ -306,6 +306,26 @@ START_TEST(large_message_comes_back_from_its_parts)
 }
 END_TEST
 
+START_TEST(nothing_is_committed_of_a_batch_before_the_rest_of_it)
+{
+    /* With what it takes around each part it is more than a transaction should hold, but not more than fits into the batch with another. */
+    enum { LEN = (4 << 20) - 2000 };
+    uint8_t *payload = calloc(1, LEN);
+    uint64_t commits = figures().commits;
+    struct store_record *small = kit_put(&kit, "small", "x", 1);
+    struct store_record *large = kit_record("large", payload, LEN, &(uint64_t){1}, 1);
+    store_port_close(kit.ports[0], large);
+    kit_wait_record(&kit, large);
+    ck_assert_uint_eq(figures().commits, commits + 1);
+    ck_assert_uint_gt(figures().bytes_written, 4 << 20);
+    kit_reopen(&kit);
+    ck_assert_uint_eq(kit.message_count, 2);
+    store_record_unref(small);
+    store_record_unref(large);
+    free(payload);
+}
+END_TEST
+
 START_TEST(fetch_brings_back_all_of_a_message)
 {
     struct message *original = kit_message("a/b", "payload", 7, false, 0);
@@ -663,6 +683,7 @@ static Suite *suite(void)
     tcase_add_test(records, record_that_never_comes_is_forgotten_with_its_finishes);
     tcase_add_test(records, fan_out_beyond_the_inline_list_is_found_whole);
     tcase_add_test(records, large_message_comes_back_from_its_parts);
+    tcase_add_test(records, nothing_is_committed_of_a_batch_before_the_rest_of_it);
     tcase_add_test(records, fetch_brings_back_all_of_a_message);
     tcase_add_test(records, fetch_of_what_is_deleted_brings_nothing);
     tcase_add_test(records, fetch_that_fails_for_a_reason_that_passes_says_so);
