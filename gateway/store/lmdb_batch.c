@@ -50,19 +50,19 @@ static bool finish_recipient(struct store_record *record, uint32_t number)
 }
 
 /* RECORD is on disk. */
-static void finish_put(struct lmdb_store *lmdb, struct store_record *record, bool is_retained, bool with_batch)
+static void finish_put(struct lmdb_store *lmdb, struct store_record *record, bool is_retained, uint32_t behind)
 {
     TG_ASSERT(record->live > 0);
     if (--record->live == 0) {
         record->state = RECORD_DELETED;
-        lmdb_delete_later(lmdb, record->id, false, record->outlives, with_batch);
+        lmdb_delete_later(lmdb, record->id, false, record->outlives, behind);
     } else if (is_retained) {
-        lmdb_delete_later(lmdb, record->id, true, record->outlives, with_batch);
+        lmdb_delete_later(lmdb, record->id, true, record->outlives, behind);
     }
 }
 
 static void finish(struct lmdb_store *lmdb, struct store_record *record, uint32_t number, bool is_replaced,
-                   bool with_batch)
+                   uint32_t behind)
 {
     bool is_retained = number == STORE_RETAINED;
     if (is_retained && is_replaced) {
@@ -82,7 +82,7 @@ static void finish(struct lmdb_store *lmdb, struct store_record *record, uint32_
         }
         break;
     case RECORD_PUT:
-        finish_put(lmdb, record, is_retained, with_batch);
+        finish_put(lmdb, record, is_retained, behind);
         break;
     case RECORD_CANCELLED:
     case RECORD_DELETED:
@@ -92,7 +92,7 @@ static void finish(struct lmdb_store *lmdb, struct store_record *record, uint32_
 
 /* --- taking -------------------------------------------------------------------------------------------------------------------- */
 
-static void take_record(struct lmdb_store *lmdb, struct store_record *record)
+static void take_record(struct lmdb_store *lmdb, struct store_record *record, uint32_t domain)
 {
     struct store_pending *pending = record->pending;
     struct lmdb_early *early = record->early;
@@ -116,7 +116,7 @@ static void take_record(struct lmdb_store *lmdb, struct store_record *record)
     record->live = (int32_t)(live + (int64_t)count);
     record->has_many = count > 1;
     if (pending->replaces != NULL) {
-        finish(lmdb, pending->replaces, pending->replaced, true, true);
+        finish(lmdb, pending->replaces, pending->replaced, true, domain);
         store_record_unref(pending->replaces);
         pending->replaces = NULL;
     }
@@ -142,7 +142,7 @@ void lmdb_batch_add(struct lmdb_store *lmdb, struct store_operation *operation)
     batch->bytes += operation->bytes;
     switch (operation->kind) {
     case STORE_RECORD:
-        take_record(lmdb, operation->record);
+        take_record(lmdb, operation->record, operation->domain);
         lmdb->writes_of[operation->domain] = true;
         break;
     case STORE_WRITES:
@@ -152,7 +152,7 @@ void lmdb_batch_add(struct lmdb_store *lmdb, struct store_operation *operation)
     case STORE_FINISHES:
         for (uint32_t i = 0; i < operation->finish_count; i++) {
             finish(lmdb, operation->finishes[i].record, operation->finishes[i].recipient, false,
-                   lmdb->writes_of[operation->domain]);
+                   lmdb->writes_of[operation->domain] ? operation->domain : LMDB_NO_DOMAIN);
         }
         break;
     }
@@ -216,11 +216,11 @@ static void complete_record(struct lmdb_store *lmdb, struct store_record *record
     } else if (record->live > 0) {
         record->state = RECORD_PUT;
         if (record->outlives) {
-            lmdb_delete_later(lmdb, record->id, true, true, false);
+            lmdb_delete_later(lmdb, record->id, true, true, LMDB_NO_DOMAIN);
         }
     } else {
         record->state = RECORD_DELETED;
-        lmdb_delete_later(lmdb, record->id, false, true, false);
+        lmdb_delete_later(lmdb, record->id, false, true, LMDB_NO_DOMAIN);
     }
     store_record_drop_message(record);
 }
@@ -258,6 +258,96 @@ void lmdb_batch_complete(struct lmdb_store *lmdb)
     atomic_fetch_add(&lmdb->operations_done, operations);
     lmdb_tell_settled(lmdb);
 }
+
+/* --- what may go first --------------------------------------------------------------------------------------------------------- */
+
+static bool only_deletes(const struct store_operation *operation)
+{
+    for (const struct store_write *at = operation->writes; at != NULL; at = at->next) {
+        if (!at->is_delete) {
+            return false;
+        }
+    }
+    return operation->kind != STORE_RECORD;
+}
+
+struct store_operation **lmdb_passing_next(struct lmdb_store *lmdb, struct lmdb_passing *passing)
+{
+    if (passing->link == NULL) {
+        passing->link = &lmdb->batch.first;
+    }
+    for (;;) {
+        struct store_operation *at = *passing->link;
+        if (at == NULL) {
+            if (passing->is_in_queue) {
+                return NULL;
+            }
+            passing->is_in_queue = true;
+            passing->link = &lmdb->queue;
+        } else if (!only_deletes(at)) {
+            passing->is_blocked[at->domain] = true;
+            lmdb_passing_skip(passing);
+        } else if (at->kind == STORE_FINISHES || passing->is_blocked[at->domain]) {
+            lmdb_passing_skip(passing);
+        } else {
+            return passing->link;
+        }
+    }
+}
+
+void lmdb_passing_skip(struct lmdb_passing *passing)
+{
+    passing->link = &(*passing->link)->next;
+    passing->before += !passing->is_in_queue;
+}
+
+/* Take the operation at which PASSING stands out of the batch or the queue. */
+static struct store_operation *take_out(struct lmdb_store *lmdb, struct lmdb_passing *passing)
+{
+    struct store_operation *operation = *passing->link;
+    struct lmdb_batch *batch = &lmdb->batch;
+    *passing->link = operation->next;
+    if (passing->is_in_queue) {
+        if (operation->next == NULL) {
+            lmdb->queue_end = passing->link;
+        }
+        return operation;
+    }
+    if (operation->next == NULL) {
+        batch->end = passing->link;
+    }
+    batch->operations--;
+    batch->bytes -= operation->bytes;
+    batch->announced -= passing->before < batch->announced;
+    return operation;
+}
+
+void lmdb_passing_complete(struct lmdb_store *lmdb, size_t count)
+{
+    struct lmdb_passing passing = {0};
+    for (size_t i = 0; i < count; i++) {
+        lmdb_passing_next(lmdb, &passing);
+        struct store_operation *operation = take_out(lmdb, &passing);
+        set_done(lmdb, operation);
+        lmdb_waiting_remove(lmdb, operation->bytes);
+        store_operation_free(operation);
+    }
+    for (size_t i = 0; i < STORE_DOMAINS_MAX; i++) {
+        lmdb->writes_of[i] = false;
+    }
+    for (const struct store_operation *at = lmdb->batch.first; at != NULL; at = at->next) {
+        lmdb->writes_of[at->domain] = lmdb->writes_of[at->domain] || at->kind != STORE_FINISHES;
+    }
+    lmdb_deletes_release(lmdb);
+    pthread_mutex_lock(&lmdb->figures_lock);
+    lmdb->counts.operations += count;
+    pthread_mutex_unlock(&lmdb->figures_lock);
+    notify(lmdb);
+    atomic_fetch_add(&lmdb->operations_done, count);
+    lmdb_tell_settled(lmdb);
+}
+
+/* --- giving up ----------------------------------------------------------------------------------------------------------------- */
 
 void lmdb_operation_abandon(struct store_operation *operation)
 {

@@ -18,7 +18,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* Without memory the message stays until the next start, where it is found and finished again. */
-static bool add(struct lmdb_deletions *to, uint64_t mid, bool only_retained)
+static bool add(struct lmdb_deletions *to, struct lmdb_deletion one)
 {
     if (to->count == to->capacity) {
         size_t capacity = to->capacity > 0 ? to->capacity * 2 : LMDB_DELETES_AT;
@@ -29,13 +29,13 @@ static bool add(struct lmdb_deletions *to, uint64_t mid, bool only_retained)
         to->items = items;
         to->capacity = capacity;
     }
-    to->items[to->count++] = (struct lmdb_deletion){mid, only_retained};
+    to->items[to->count++] = one;
     return true;
 }
 
 static void add_dead(struct lmdb_store *lmdb, uint64_t mid, bool only_retained)
 {
-    if (add(&lmdb->dead, mid, only_retained)) {
+    if (add(&lmdb->dead, (struct lmdb_deletion){mid, LMDB_NO_DOMAIN, only_retained})) {
         lmdb->deaths++;
         if (lmdb->dead.count == 1) {
             lmdb->dead_since_ms = lmdb->monotonic_ms();
@@ -63,12 +63,12 @@ static void add_grave(struct lmdb_store *lmdb, uint64_t mid, bool only_retained)
     lmdb->graves[lmdb->graves_count++] = (struct lmdb_grave){mid, lmdb->monotonic_ms() + LMDB_GRAVE_MS, only_retained};
 }
 
-void lmdb_delete_later(struct lmdb_store *lmdb, uint64_t mid, bool only_retained, bool is_grave, bool with_batch)
+void lmdb_delete_later(struct lmdb_store *lmdb, uint64_t mid, bool only_retained, bool is_grave, uint32_t behind)
 {
     if (is_grave) {
         add_grave(lmdb, mid, only_retained);
-    } else if (with_batch) {
-        (void)add(&lmdb->after, mid, only_retained);
+    } else if (behind != LMDB_NO_DOMAIN) {
+        (void)add(&lmdb->after, (struct lmdb_deletion){mid, behind, only_retained});
     } else {
         add_dead(lmdb, mid, only_retained);
     }
@@ -76,10 +76,16 @@ void lmdb_delete_later(struct lmdb_store *lmdb, uint64_t mid, bool only_retained
 
 void lmdb_deletes_release(struct lmdb_store *lmdb)
 {
+    size_t left = 0;
     for (size_t i = 0; i < lmdb->after.count; i++) {
-        add_dead(lmdb, lmdb->after.items[i].mid, lmdb->after.items[i].only_retained);
+        struct lmdb_deletion one = lmdb->after.items[i];
+        if (lmdb->writes_of[one.behind]) {
+            lmdb->after.items[left++] = one;
+        } else {
+            add_dead(lmdb, one.mid, one.only_retained);
+        }
     }
-    lmdb->after.count = 0;
+    lmdb->after.count = left;
 }
 
 /* Graves: first wait for the time, then for all that had died by then. */

@@ -123,8 +123,11 @@ struct lmdb_early {          /* a delivery that was over before its record was s
     uint32_t recipient;
 };
 
+#define LMDB_NO_DOMAIN UINT32_MAX
+
 struct lmdb_deletion {
     uint64_t mid;
+    uint32_t behind;    /* not before the batch has nothing to put of this domain */
     bool only_retained; /* the message stays, without the flag */
 };
 
@@ -153,6 +156,13 @@ struct lmdb_batch {
     uint64_t since_ms; /* when its first operation was taken */
     size_t announced;  /* of `operations`, with interval_ms: are called done already */
     uint64_t cancelled;
+};
+
+struct lmdb_passing { /* goes through operations that may be put before the batch is */
+    struct store_operation **link;
+    size_t before; /* operations of the batch in front of it */
+    bool is_in_queue;
+    bool is_blocked[STORE_DOMAINS_MAX]; /* something else of the domain is in front */
 };
 
 struct lmdb_store {
@@ -201,7 +211,7 @@ struct lmdb_store {
     struct lmdb_session_end *ending;   /* sessions with small entries left */
     bool writes_of[STORE_DOMAINS_MAX]; /* the batch has something to put of this domain */
     struct lmdb_deletions dead;        /* collected */
-    struct lmdb_deletions after;       /* the same, once the batch is committed */
+    struct lmdb_deletions after;       /* the same, once what they are behind is committed */
     struct lmdb_deletions round;       /* sorted, being deleted */
     size_t round_at;
     uint64_t dead_since_ms; /* the first of `dead` */
@@ -251,6 +261,16 @@ bool lmdb_batch_has_writes(const struct lmdb_store *lmdb);
 void lmdb_batch_announce(struct lmdb_store *lmdb);
 /** The batch is on disk, or needs not be: call it done, and free it. */
 void lmdb_batch_complete(struct lmdb_store *lmdb);
+/**
+ * The next operation, in the batch or the queue, that only deletes small entries and has nothing else of its domain in front of it but finishes: with a
+ * batch that cannot be put it goes first. PASSING is all zero in the beginning.
+ * @return where it is linked; NULL: there is none
+ */
+struct store_operation **lmdb_passing_next(struct lmdb_store *lmdb, struct lmdb_passing *passing);
+/** Go past the operation that it has found. */
+void lmdb_passing_skip(struct lmdb_passing *passing);
+/** The first COUNT of these are on disk: call them done, and free them. */
+void lmdb_passing_complete(struct lmdb_store *lmdb, size_t count);
 /** Forget the batch, with nothing called done. */
 void lmdb_batch_abandon(struct lmdb_store *lmdb);
 /** Free OPERATION, which will never be done: what comes for its record from now on means nothing. */
@@ -275,11 +295,14 @@ struct lmdb_put {
 };
 /** Write the batch and commit, with a slice of lazy deletes. @return 0, or an error of LMDB, with nothing of it that anybody would find */
 int lmdb_put_batch(struct lmdb_store *lmdb);
+/** Put up to MAX of what passes, and commit. @param out how many; lmdb_passing_complete() then @return an error of LMDB */
+int lmdb_put_passing(struct lmdb_store *lmdb, size_t max, size_t *out);
 
 /* lmdb_delete.c */
-/** Message MID, or only its retained flag, is to be deleted. With IS_GRAVE not before what it hides; else after the batch, if WITH_BATCH. */
-void lmdb_delete_later(struct lmdb_store *lmdb, uint64_t mid, bool only_retained, bool is_grave, bool with_batch);
-/** What waited for the batch may be deleted now. */
+/** Message MID, or only its retained flag, is to be deleted. With IS_GRAVE not before what it hides; else not before the batch has
+ * nothing to put of domain BEHIND; LMDB_NO_DOMAIN: at once. */
+void lmdb_delete_later(struct lmdb_store *lmdb, uint64_t mid, bool only_retained, bool is_grave, uint32_t behind);
+/** What waited for domains of which the batch has nothing to put any more may be deleted now. */
 void lmdb_deletes_release(struct lmdb_store *lmdb);
 /** Begin a round if it is time. @return true if there is something to delete now */
 bool lmdb_deletes_are_due(struct lmdb_store *lmdb, bool is_pressed);

@@ -364,3 +364,29 @@ int lmdb_put_batch(struct lmdb_store *lmdb)
     lmdb_deletes_advance(lmdb, deleted);
     return 0;
 }
+
+int lmdb_put_passing(struct lmdb_store *lmdb, size_t max, size_t *out)
+{
+    struct lmdb_put put = {.lmdb = lmdb};
+    struct lmdb_passing passing = {0};
+    struct store_operation **link;
+    size_t count = 0;
+    *out = 0;
+    if (lmdb_passing_next(lmdb, &passing) == NULL) {
+        return 0;
+    }
+    int rc = begin(&put);
+    while (rc == 0 && count < max && (link = lmdb_passing_next(lmdb, &passing)) != NULL) {
+        rc = put_operation(&put, *link);
+        lmdb_passing_skip(&passing);
+        count++;
+    }
+    if (rc == 0) {
+        rc = commit(&put);
+    } else {
+        close_cursor(&put);
+        mdb_txn_abort(put.txn);
+    }
+    *out = rc == 0 ? count : 0;
+    return rc;
+}

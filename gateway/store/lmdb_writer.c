@@ -168,6 +168,29 @@ static void take_finishes(struct lmdb_store *lmdb)
     lmdb->queue_end = link;
 }
 
+/* Operations that only delete small entries, of domains that have put nothing since, go before the batch. @return false: none could */
+static bool pass_some(struct lmdb_store *lmdb)
+{
+    bool any = false;
+    size_t max = LMDB_DELETES_SLICE;
+    while (max > 0) {
+        size_t count;
+        int rc = lmdb_put_passing(lmdb, max, &count);
+        if (rc == 0 && count == 0) {
+            break;
+        }
+        if (rc == 0) {
+            any = true;
+            lmdb_passing_complete(lmdb, count);
+        } else if (lmdb_is_room_error(rc)) {
+            max /= 4;
+        } else {
+            lmdb_fatal("the store cannot be written", rc);
+        }
+    }
+    return any;
+}
+
 /* Delete what may be deleted, in slices small enough to go through. @return false: nothing could be */
 static bool delete_some(struct lmdb_store *lmdb)
 {
@@ -214,8 +237,10 @@ static void make_room(struct lmdb_store *lmdb, int rc)
     }
     lmdb_bell_arm(&lmdb->writer_bell);
     take_intake(lmdb);
+    bool any = pass_some(lmdb);
     take_finishes(lmdb);
-    if (delete_some(lmdb)) {
+    any = delete_some(lmdb) || any;
+    if (any) {
         turn_over(lmdb);
     } else {
         lmdb_bell_wait(&lmdb->writer_bell, STUCK_RETRY_MS);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "gateway/base/be.h"
 #include "gateway/base/log.h"
 #include "gateway/store/lmdb_engine.h"
 #include "tests/check_main.h"
@@ -108,6 +109,77 @@ START_TEST(what_is_beyond_the_limit_waits_and_is_never_called_done)
     kit_close(&kit);
     kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = LIMIT});
     ck_assert_uint_eq(kit.message_count, record_count - before);
+}
+END_TEST
+
+static struct store_write *session_entry(uint64_t session, size_t len)
+{
+    uint8_t key[8];
+    tg_put_be(key, session, 8);
+    struct store_write *write = store_write_new(STORE_SESSIONS, key, sizeof(key), len);
+    ck_assert_ptr_nonnull(write);
+    memset(write->value, 'x', len);
+    write->is_delete = len == 0;
+    return write;
+}
+
+START_TEST(deletes_of_small_entries_get_through_where_nothing_can_be_put)
+{
+    struct store_ticket ticket;
+    uint64_t sessions = 0;
+    log_configure(&(struct log_options){.level = LOG_LEVEL_ERROR, .lines_per_s = 5});
+    while (store_admit(kit.store, sizeof(payload)) == STORE_ADMITTED) {
+        for (unsigned i = 0; i < 10; i++) {
+            ck_assert(store_port_write(kit.ports[2], session_entry(++sessions, sizeof(payload)), &ticket));
+        }
+        kit_wait(&kit, ticket);
+    }
+    for (unsigned i = 0; i < 600; i++) {
+        put_at(kit.ports[0]);
+    }
+    store_port_flush(kit.ports[0]);
+    /* In another domain, some beside the batch and some behind it. */
+    for (uint64_t session = 1; session <= sessions; session++) {
+        if (session % 2 == 0) {
+            ticket = store_port_end_session(kit.ports[1], session);
+        } else {
+            ck_assert(store_port_write(kit.ports[1], session_entry(session, 0), &ticket));
+        }
+        if (session % 100 == 0) {
+            store_port_flush(kit.ports[1]);
+        }
+    }
+    kit_wait(&kit, ticket);
+    kit_wait_record(&kit, records[record_count - 1]); /* they have made room for it */
+    struct store_figures figures;
+    kit_settle(&kit);
+    kit.store->engine->figures(kit.store, &figures);
+    ck_assert_uint_eq(figures.waiting_bytes, 0);
+    kit_close(&kit);
+    kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = LIMIT});
+    ck_assert_uint_eq(kit.message_count, 600);
+    ck_assert_uint_eq(kit.entry_count, 0);
+}
+END_TEST
+
+START_TEST(deletes_do_not_pass_what_their_own_domain_has_put_before_them)
+{
+    struct store_ticket ticket;
+    log_configure(&(struct log_options){.level = LOG_LEVEL_ERROR, .lines_per_s = 5});
+    ck_assert(store_port_write(kit.ports[0], session_entry(1, 4), &ticket));
+    kit_wait(&kit, ticket);
+    fill_until_refused();
+    uint32_t before = record_count;
+    for (unsigned i = 0; i < 900; i++) {
+        put_at(kit.ports[0]);
+    }
+    ticket = store_port_end_session(kit.ports[0], 1);
+    kit_settle(&kit); /* gives up */
+    ck_assert(!store_is_done(kit.store, &ticket));
+    kit_close(&kit);
+    kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = LIMIT});
+    ck_assert_uint_eq(kit.message_count, before);
+    ck_assert_ptr_nonnull(kit_found_entry(&kit, STORE_SESSIONS, 1));
 }
 END_TEST
 
@@ -253,6 +325,8 @@ static Suite *suite(void)
     tcase_add_test(full, messages_are_refused_before_the_file_is_full);
     tcase_add_test(full, deletes_make_room_again);
     tcase_add_test(full, what_is_beyond_the_limit_waits_and_is_never_called_done);
+    tcase_add_test(full, deletes_of_small_entries_get_through_where_nothing_can_be_put);
+    tcase_add_test(full, deletes_do_not_pass_what_their_own_domain_has_put_before_them);
     tcase_add_test(full, what_never_fits_is_given_up_when_it_stops_and_was_not_called_done);
     tcase_add_test(full, what_was_begun_of_a_message_that_does_not_fit_is_taken_away);
     tcase_add_test(full, store_that_has_no_room_to_delete_in_stops_all_the_same);
