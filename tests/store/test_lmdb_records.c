@@ -244,6 +244,28 @@ START_TEST(tombstone_stays_until_what_it_hides_is_gone)
 }
 END_TEST
 
+START_TEST(tombstone_that_is_finished_before_it_is_submitted_is_put)
+{
+    kit_close(&kit);
+    const struct store_lmdb_options options = {.monotonic_ms = test_clock};
+    kit_open_with(&kit, &options);
+    struct message *message = kit_message("r", "", 0, true, 2);
+    struct store_record *tombstone = store_record_new(message, 1, STORE_NEVER_EXPIRES, true);
+    message_unref(message);
+    kit_finish(&kit, tombstone, STORE_RETAINED);
+    kit_settle(&kit); /* the engine has seen that */
+    store_port_close(kit.ports[0], tombstone);
+    kit_wait_record(&kit, tombstone);
+    ck_assert_uint_eq(figures().cancelled, 0);
+    store_record_unref(tombstone);
+    kit_close(&kit);
+    kit_open_with(&kit, &options); /* the value that it hides may be under way from another place */
+    ck_assert_uint_eq(kit.message_count, 1);
+    ck_assert(kit.messages[0].is_retained);
+    ck_assert_uint_eq(kit.messages[0].version, 2);
+}
+END_TEST
+
 START_TEST(fan_out_beyond_the_inline_list_is_found_whole)
 {
     enum { COUNT = 1000 };
@@ -698,6 +720,7 @@ static Suite *suite(void)
     tcase_add_test(retained, superseded_value_that_is_still_queued_is_retained_no_more);
     tcase_add_test(retained, successor_in_the_same_batch_cancels_a_value);
     tcase_add_test(retained, successor_may_come_before_the_value_it_supersedes);
+    tcase_add_test(retained, tombstone_that_is_finished_before_it_is_submitted_is_put);
     tcase_add_test(retained, tombstone_stays_until_what_it_hides_is_gone);
     suite_add_tcase(s, retained);
     TCase *entries = tcase_create("entries");
