@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "gateway/store/message.h"
 #include "gateway/broker/packet_ids.h"
+#include "gateway/store/message.h"
 #include "tests/check_main.h"
 
 START_TEST(gives_packet_ids_from_1_to_65535_and_never_0_mqtt_2_2_1_4)
