@@ -290,8 +290,9 @@ struct lmdb_put {
     size_t bytes;       /* in this transaction */
     size_t total_bytes; /* of all that the batch took */
     uint64_t next_mid;
-    bool is_alone;      /* nothing of another operation is in this transaction */
-    uint64_t begun_mid; /* the message of which something is committed already; 0: of none */
+    struct lmdb_session_end *ending; /* that are begun in this transaction and not through */
+    bool is_alone;                   /* nothing of another operation is in this transaction */
+    uint64_t begun_mid;              /* the message of which something is committed already; 0: of none */
 };
 /** Write the batch and commit, with a slice of lazy deletes. @return 0, or an error of LMDB, with nothing of it that anybody would find */
 int lmdb_put_batch(struct lmdb_store *lmdb);

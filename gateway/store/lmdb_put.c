@@ -279,11 +279,26 @@ static int end_session(struct lmdb_put *put, struct store_operation *operation)
     if (rc == 0 && left == 0) {
         struct lmdb_session_end *end = malloc(sizeof(*end)); /* without memory: at the next start */
         if (end != NULL) {
-            *end = (struct lmdb_session_end){put->lmdb->ending, operation->session};
-            put->lmdb->ending = end;
+            *end = (struct lmdb_session_end){put->ending, operation->session};
+            put->ending = end;
         }
     }
     return rc;
+}
+
+/* The rest may be deleted from now on if IS_COMMITTED; else the ends have not begun. */
+static void settle_ending(struct lmdb_put *put, bool is_committed)
+{
+    while (put->ending != NULL) {
+        struct lmdb_session_end *end = put->ending;
+        put->ending = end->next;
+        if (is_committed) {
+            end->next = put->lmdb->ending;
+            put->lmdb->ending = end;
+        } else {
+            free(end);
+        }
+    }
 }
 
 static int put_operation(struct lmdb_put *put, struct store_operation *operation)
@@ -353,6 +368,7 @@ int lmdb_put_batch(struct lmdb_store *lmdb)
         close_cursor(&put);
         mdb_txn_abort(put.txn);
     }
+    settle_ending(&put, rc == 0);
     if (rc != 0) {
         if (put.begun_mid != 0 && lmdb_is_room_error(rc)) {
             drop_begun(&put);
@@ -387,6 +403,7 @@ int lmdb_put_passing(struct lmdb_store *lmdb, size_t max, size_t *out)
         close_cursor(&put);
         mdb_txn_abort(put.txn);
     }
+    settle_ending(&put, rc == 0);
     *out = rc == 0 ? count : 0;
     return rc;
 }

@@ -183,6 +183,29 @@ START_TEST(deletes_do_not_pass_what_their_own_domain_has_put_before_them)
 }
 END_TEST
 
+START_TEST(end_of_a_session_that_could_not_be_put_deletes_nothing)
+{
+    enum { ENTRIES = 1500 }; /* more than go in one transaction */
+    struct store_ticket ticket = kit_write(&kit, STORE_SESSIONS, 1, 0, 8, "it");
+    log_configure(&(struct log_options){.level = LOG_LEVEL_ERROR, .lines_per_s = 5});
+    for (uint64_t i = 0; i < ENTRIES; i++) {
+        ticket = kit_write(&kit, STORE_SENT, 1, i, 16, "x");
+    }
+    kit_wait(&kit, ticket);
+    fill_until_refused();
+    put_at(kit.ports[0]);
+    ticket = store_port_end_session(kit.ports[0], 1);
+    for (unsigned i = 0; i < 900; i++) {
+        put_at(kit.ports[0]);
+    }
+    kit_settle(&kit); /* gives up */
+    ck_assert(!store_is_done(kit.store, &ticket));
+    kit_close(&kit);
+    kit_open_with(&kit, &(struct store_lmdb_options){.size_limit_bytes = LIMIT});
+    ck_assert_uint_eq(kit.entry_count, 1 + ENTRIES);
+}
+END_TEST
+
 START_TEST(what_never_fits_is_given_up_when_it_stops_and_was_not_called_done)
 {
     log_configure(&(struct log_options){.level = LOG_LEVEL_ERROR, .lines_per_s = 5});
@@ -327,6 +350,7 @@ static Suite *suite(void)
     tcase_add_test(full, what_is_beyond_the_limit_waits_and_is_never_called_done);
     tcase_add_test(full, deletes_of_small_entries_get_through_where_nothing_can_be_put);
     tcase_add_test(full, deletes_do_not_pass_what_their_own_domain_has_put_before_them);
+    tcase_add_test(full, end_of_a_session_that_could_not_be_put_deletes_nothing);
     tcase_add_test(full, what_never_fits_is_given_up_when_it_stops_and_was_not_called_done);
     tcase_add_test(full, what_was_begun_of_a_message_that_does_not_fit_is_taken_away);
     tcase_add_test(full, store_that_has_no_room_to_delete_in_stops_all_the_same);
