@@ -166,6 +166,8 @@ class Rpc(RpcCase):
         while not seen or seen[-1] != "end":
             seen.append(client.read(wire.PUBLISH).topic)
         self.assertNotIn("$tidegate", "".join(seen))
+        client.send(wire.disconnect())
+        client.read_to_end()  # while it is there, somebody is subscribed to whatever another test asks
 
     def test_events_do_not_see_replies(self):
         with self.assertRaises(Refused) as raised:
