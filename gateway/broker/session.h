@@ -41,12 +41,12 @@ struct session { /* owner: the place it is at */
     bool moving;             /* a byte of its own: no other member shares its memory location */
 
     /* owner */
-    bool ended : 1;        /* its state is gone, only the directory entry is kept, for a move under way */
-    bool is_full : 1;      /* counted as full in its filters (queue_full = refuse) */
-    bool is_transient : 1; /* it ends with the process, however long it outlives its connection (local.h) */
-    bool keeps_qos0 : 1;   /* QoS 0 is treated as QoS 1 (local.h) */
-    bool had_room : 1;     /* what its shared groups were told last */
-    uint8_t version;       /* enum mqtt_version of the last connection */
+    bool ended;        /* its state is gone, only the directory entry is kept, for a move under way */
+    uint8_t version;   /* enum mqtt_version of the last connection */
+    bool is_full;      /* counted as full in its filters (queue_full = refuse) */
+    bool is_transient; /* it ends with the process, however long it outlives its connection (local.h) */
+    bool keeps_qos0;   /* QoS 0 is treated as QoS 1 (local.h) */
+    bool had_room;     /* what its shared groups were told last */
     uint16_t client_id_len;
     uint32_t expiry_s;     /* Session Expiry Interval; SESSION_NEVER_EXPIRES */
     uint32_t shared_count; /* how many of its subscriptions are shared */
