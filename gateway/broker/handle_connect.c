@@ -407,16 +407,10 @@ static bool set_identity(struct client *client, struct session *session)
     if (identity != NULL) {
         identity->client_id = session_client_id(session);
     } else if (!client->place->broker->access->allows_all) {
-        identity = calloc(1, sizeof(*identity) + user_name.len);
+        identity = session_identity_new(session, user_name);
         if (identity == NULL) {
             return false;
         }
-        uint8_t *copy = (uint8_t *)(identity + 1);
-        if (user_name.len > 0) {
-            memcpy(copy, user_name.data, user_name.len);
-        }
-        identity->client_id = session_client_id(session);
-        identity->user_name = (struct bytes){copy, user_name.len};
         identity->rules = connecting->access.rules;
         connecting->access.rules = NULL;
     }
@@ -435,19 +429,9 @@ static bool set_will(struct connecting *connecting, struct session *session)
     if (c->version == MQTT_5_0) {
         properties = properties_forwarded(&c->will_properties, connecting->scratch);
     }
-    struct message *message = message_new(c->will_topic.len, properties.len, c->will_payload.len);
+    struct message *message = message_of_parts(c->will_topic, properties, c->will_payload);
     if (message == NULL) {
         return false;
-    }
-    uint8_t *at = message->bytes;
-    memcpy(at, c->will_topic.data, c->will_topic.len);
-    at += c->will_topic.len;
-    if (properties.len > 0) {
-        memcpy(at, properties.data, properties.len);
-        at += properties.len;
-    }
-    if (c->will_payload.len > 0) {
-        memcpy(at, c->will_payload.data, c->will_payload.len);
     }
     message->qos = c->will_qos;
     message->retain = c->will_retain;

@@ -20,6 +20,7 @@
 #define SEQ_BLOCK          16384u /* numbers that are reserved at a time */
 #define RANGES_MAX         65536u /* of a position: as many as a window has entries */
 #define POSITION_HEAD      1u
+#define RANGE_BYTES        16u
 #define SESSION_FIXED      47u
 #define WILL_FIXED         39u
 #define SUBSCRIPTION_FIXED 6u
@@ -438,21 +439,15 @@ void kept_deliver(struct place *place, struct session *session, struct outgoing_
     }
 }
 
-static void mark_position(struct place *place, struct kept *kept)
+void kept_mark_position(struct place *place, struct session *session)
 {
-    if (!kept->is_position_due && kept->number != 0) {
+    struct kept *kept = session->kept;
+    if (kept_is_begun(session) && !kept->is_position_due) {
         kept->is_position_due = true;
         TAILQ_INSERT_TAIL(&place->positions, kept, positions);
         if (!timer_is_set(&place->position_timer)) {
             timer_wheel_set(place->wheel, &place->position_timer, place->now_ms + KEPT_POSITION_MS);
         }
-    }
-}
-
-void kept_mark_position(struct place *place, struct session *session)
-{
-    if (kept_is_begun(session)) {
-        mark_position(place, session->kept);
     }
 }
 
@@ -464,15 +459,15 @@ void kept_finish(struct place *place, struct session *session, struct outgoing_e
     }
     entry->record = NULL;
     /* While others are still to get it, it stays in the store, and only the position says that this session has had it. */
-    if (session->kept != NULL && (!store_record_is_done(record) || store_record_has_many(record))) {
-        mark_position(place, session->kept);
+    if (!store_record_is_done(record) || store_record_has_many(record)) {
+        kept_mark_position(place, session);
     }
     store_port_finish(place->port, record, entry->recipient);
 }
 
-/* Ranges of finished numbers, in ascending order, from what is not finished. */
+/* Ranges of finished numbers, from..to-1, in ascending order, from what is not finished; the first begins with 0. */
 struct ranges {
-    struct kept_range *list; /* NULL: only count */
+    uint8_t *at; /* where the next is written; NULL: they are only counted */
     uint32_t count;
     uint64_t from;
 };
@@ -480,8 +475,9 @@ struct ranges {
 static void unfinished(struct ranges *ranges, uint64_t seq)
 {
     if (seq > ranges->from || ranges->count == 0) {
-        if (ranges->list != NULL) {
-            ranges->list[ranges->count] = (struct kept_range){ranges->from, seq};
+        if (ranges->at != NULL) {
+            ranges->at = tg_put_be(ranges->at, ranges->from, 8);
+            ranges->at = tg_put_be(ranges->at, seq, 8);
         }
         ranges->count++;
     }
@@ -511,21 +507,12 @@ static struct store_write *position_write(const struct session *session)
     struct ranges count = {0};
     find_ranges(session, &count);
     struct store_write *write =
-        write_for(STORE_POSITIONS, session->kept->number, 0, 0, POSITION_HEAD + 16 * (size_t)count.count);
-    struct kept_range *list = write != NULL ? malloc(count.count * sizeof(*list)) : NULL;
-    if (list == NULL) {
-        store_writes_free(write);
-        return NULL;
+        write_for(STORE_POSITIONS, session->kept->number, 0, 0, POSITION_HEAD + RANGE_BYTES * (size_t)count.count);
+    if (write != NULL) {
+        write->value[0] = ENCODING;
+        struct ranges ranges = {.at = write->value + POSITION_HEAD};
+        find_ranges(session, &ranges);
     }
-    struct ranges ranges = {.list = list};
-    find_ranges(session, &ranges);
-    uint8_t *at = write->value;
-    *at++ = ENCODING;
-    for (uint32_t i = 0; i < ranges.count; i++) {
-        at = tg_put_be(at, list[i].from, 8);
-        at = tg_put_be(at, list[i].to, 8);
-    }
-    free(list);
     return write;
 }
 
@@ -781,34 +768,28 @@ bool kept_subscription_read(struct bytes value, struct kept_subscription *out)
 
 bool kept_position_is_valid(struct bytes value)
 {
-    return value.len > POSITION_HEAD && value.data[0] == ENCODING && (value.len - POSITION_HEAD) % 16 == 0 &&
-           value.len - POSITION_HEAD <= 16 * (size_t)RANGES_MAX + 16;
+    return value.len > POSITION_HEAD && value.data[0] == ENCODING && (value.len - POSITION_HEAD) % RANGE_BYTES == 0 &&
+           value.len - POSITION_HEAD <= RANGE_BYTES * ((size_t)RANGES_MAX + 1);
 }
 
-bool kept_position_next(struct bytes *value, struct kept_range *out)
+uint64_t kept_position_end(struct bytes value)
 {
-    if (value->len % 16 == POSITION_HEAD) {
-        value->data += POSITION_HEAD;
-        value->len -= POSITION_HEAD;
-    }
-    struct source source = {.left = *value};
-    out->from = take(&source, 8);
-    out->to = take(&source, 8);
-    *value = source.left;
-    return !source.failed;
+    return tg_get_be(value.data + value.len - 8, 8);
 }
 
 bool kept_position_has(struct bytes value, uint64_t seq)
 {
+    const uint8_t *ranges = value.data + POSITION_HEAD;
+    size_t count = (value.len - POSITION_HEAD) / RANGE_BYTES;
     size_t low = 0;
-    size_t high = (value.len - POSITION_HEAD) / 16;
+    size_t high = count;
     while (low < high) { /* the first range that ends behind SEQ */
         size_t middle = low + (high - low) / 2;
-        if (tg_get_be(value.data + POSITION_HEAD + 16 * middle + 8, 8) <= seq) {
+        if (tg_get_be(ranges + RANGE_BYTES * middle + 8, 8) <= seq) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return low < (value.len - POSITION_HEAD) / 16 && tg_get_be(value.data + POSITION_HEAD + 16 * low, 8) <= seq;
+    return low < count && tg_get_be(ranges + RANGE_BYTES * low, 8) <= seq;
 }

@@ -176,20 +176,15 @@ struct kept_subscription {
     bool retain_as_published;
 };
 
-/** Numbers from..to-1 are finished. */
-struct kept_range {
-    uint64_t from;
-    uint64_t to;
-};
-
 /** @return false: damaged */
 bool kept_session_read(struct bytes value, struct kept_session *out);
 bool kept_will_read(struct bytes value, struct kept_will *out);
 bool kept_subscription_read(struct bytes value, struct kept_subscription *out);
-/** The next range of a position, from *VALUE, which moves on; the first begins with 0. @return false after the last, or damaged */
-bool kept_position_next(struct bytes *value, struct kept_range *out);
+/** Of a position; the other two take one that is valid. */
 bool kept_position_is_valid(struct bytes value);
-/** True if a valid position says that SEQ is finished. */
+/** Numbers from here on are not said to be finished. */
+uint64_t kept_position_end(struct bytes value);
+/** True if SEQ is finished. */
 bool kept_position_has(struct bytes value, uint64_t seq);
 
 #endif

@@ -10,20 +10,9 @@ struct message *publication_message(struct place *place, struct publication *pub
     if (publication->message != NULL) {
         return publication->message;
     }
-    struct message *message =
-        message_new(publication->topic.len, publication->properties.len, publication->payload.len);
+    struct message *message = message_of_parts(publication->topic, publication->properties, publication->payload);
     if (message == NULL) {
         return NULL;
-    }
-    uint8_t *at = message->bytes;
-    memcpy(at, publication->topic.data, publication->topic.len);
-    at += publication->topic.len;
-    if (publication->properties.len > 0) {
-        memcpy(at, publication->properties.data, publication->properties.len);
-        at += publication->properties.len;
-    }
-    if (publication->payload.len > 0) {
-        memcpy(at, publication->payload.data, publication->payload.len);
     }
     message->qos = publication->qos;
     message->retain = publication->retain;

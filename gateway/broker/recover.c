@@ -158,20 +158,6 @@ static void disown(const struct place *place, const struct session *session)
     }
 }
 
-static struct access_identity *identity_new(const struct session *session, struct bytes user_name)
-{
-    struct access_identity *identity = calloc(1, sizeof(*identity) + user_name.len);
-    if (identity != NULL) {
-        uint8_t *copy = (uint8_t *)(identity + 1);
-        if (user_name.len > 0) {
-            memcpy(copy, user_name.data, user_name.len);
-        }
-        identity->client_id = session_client_id(session);
-        identity->user_name = (struct bytes){copy, user_name.len};
-    }
-    return identity;
-}
-
 /* A session in the directory, with a struct kept for NUMBER. NULL without memory. */
 static struct session *make_session(struct place *place, struct bytes client_id, uint64_t number)
 {
@@ -220,7 +206,7 @@ static bool restore_session(struct place *place, const struct item *item)
     session->kept->is_stored = true;
     session->kept->subscription_number = k.subscription_number;
     if (k.has_user_name && !place->broker->access->allows_all) {
-        session->identity = identity_new(session, k.user_name);
+        session->identity = session_identity_new(session, k.user_name);
         return session->identity != NULL;
     }
     return true;
@@ -228,12 +214,8 @@ static bool restore_session(struct place *place, const struct item *item)
 
 static struct message *will_message(const struct kept_will *k, uint64_t publisher)
 {
-    struct message *message = message_new(k->topic.len, k->properties.len, k->payload.len);
+    struct message *message = message_of_parts(k->topic, k->properties, k->payload);
     if (message != NULL) {
-        uint8_t *at = message->bytes;
-        memcpy(at, k->topic.data, k->topic.len);
-        memcpy(at + k->topic.len, k->properties.data, k->properties.len);
-        memcpy(at + k->topic.len + k->properties.len, k->payload.data, k->payload.len);
         message->qos = k->qos;
         message->retain = k->retain;
         message->publisher = publisher;
@@ -307,6 +289,7 @@ static void release_wills(struct place *place)
             timer_wheel_set(place->wheel, &session->timer, session->will->due_ms + 1);
         }
     }
+    recovering->will_count = 0; /* they are their sessions' now */
 }
 
 static bool restore_subscription(struct place *place, const struct recovered *r, const struct item *item)
@@ -495,12 +478,9 @@ static bool arrange(struct place *place, struct recovered *r)
 static uint64_t next_seq(const struct recovered *r)
 {
     uint64_t next = r->session->outgoing.next_seq;
-    struct kept_range range = {0, 0};
-    struct bytes left =
-        r->position != NULL ? (struct bytes){r->position->value, r->position->value_len} : (struct bytes){NULL, 0};
-    while (left.len > 0 && kept_position_next(&left, &range)) {
-    }
-    return range.to > next ? range.to : next;
+    uint64_t end =
+        r->position != NULL ? kept_position_end((struct bytes){r->position->value, r->position->value_len}) : 0;
+    return end > next ? end : next;
 }
 
 static void set_expiry_timer(struct place *place, const struct recovered *r)
@@ -539,30 +519,6 @@ static bool settle_all(struct place *place)
     return all;
 }
 
-/* Time goes on for what was restored. */
-static void release_all(struct place *place)
-{
-    struct link_table *sessions = &place->recovering->sessions;
-    release_wills(place);
-    for (size_t c = 0; c < sessions->chain_count; c++) {
-        for (struct link *link = sessions->chains[c]; link != NULL;) {
-            struct recovered *r = TG_CONTAINER_OF(link, struct recovered, link);
-            link = link->next;
-            if (r->session != NULL) {
-                set_expiry_timer(place, r);
-            }
-            if (r->session != NULL && r->was_connected) {
-                kept_detached(place, r->session); /* its time begins now, and not once more after the next crash */
-            }
-            recovered_free(r);
-        }
-    }
-    link_table_fini(sessions);
-    free(place->recovering->wills);
-    free(place->recovering);
-    place->recovering = NULL;
-}
-
 void recover_drop(struct place *place)
 {
     struct recovering *recovering = place->recovering;
@@ -584,6 +540,25 @@ void recover_drop(struct place *place)
     free(recovering->wills);
     free(recovering);
     place->recovering = NULL;
+}
+
+/* Time goes on for what was restored. */
+static void release_all(struct place *place)
+{
+    const struct link_table *sessions = &place->recovering->sessions;
+    release_wills(place);
+    for (size_t c = 0; c < sessions->chain_count; c++) {
+        for (struct link *link = sessions->chains[c]; link != NULL; link = link->next) {
+            const struct recovered *r = TG_CONTAINER_OF(link, struct recovered, link);
+            if (r->session != NULL) {
+                set_expiry_timer(place, r);
+            }
+            if (r->session != NULL && r->was_connected) {
+                kept_detached(place, r->session); /* its time begins now, and not once more after the next crash */
+            }
+        }
+    }
+    recover_drop(place);
 }
 
 /* --- batches -------------------------------------------------------------------------------------------------------------------------- */
@@ -851,12 +826,8 @@ static uint64_t expiry_of(const struct recover *recover, const struct store_foun
 /* What FOUND was when it was published. NULL without memory. */
 static struct message *message_of(const struct recover *recover, const struct store_found *found)
 {
-    struct message *message = message_new(found->topic.len, found->properties.len, found->payload.len);
+    struct message *message = message_of_parts(found->topic, found->properties, found->payload);
     if (message != NULL) {
-        uint8_t *at = message->bytes;
-        memcpy(at, found->topic.data, found->topic.len);
-        memcpy(at + found->topic.len, found->properties.data, found->properties.len);
-        memcpy(at + found->topic.len + found->properties.len, found->payload.data, found->payload.len);
         message->qos = found->qos;
         message->retain = found->retain;
         message->expires_ms = expiry_of(recover, found);

@@ -483,6 +483,21 @@ bool session_sweep_full(struct place *place)
 
 /* --- connections ------------------------------------------------------------------------------------------------------ */
 
+struct access_identity *session_identity_new(const struct session *session, struct bytes user_name)
+{
+    struct access_identity *identity = calloc(1, sizeof(*identity) + user_name.len);
+    if (identity == NULL) {
+        return NULL;
+    }
+    uint8_t *copy = (uint8_t *)(identity + 1);
+    if (user_name.len > 0) {
+        memcpy(copy, user_name.data, user_name.len);
+    }
+    identity->client_id = session_client_id(session);
+    identity->user_name = (struct bytes){copy, user_name.len};
+    return identity;
+}
+
 void session_identity_free(struct place *place, struct access_identity *identity)
 {
     if (identity != NULL) {
@@ -560,12 +575,9 @@ struct moves {
     size_t capacity;
 };
 
-/* Without memory the end of the session does not wait for this one. MOVES may be NULL: it goes on. */
+/* Without memory the end of the session does not wait for this one. */
 static void moves_add(struct moves *moves, struct store_record *record)
 {
-    if (moves == NULL) {
-        return;
-    }
     if (moves->count == moves->capacity) {
         size_t capacity = moves->capacity > 0 ? 2 * moves->capacity : 16;
         struct store_ticket *grown = realloc(moves->tickets, capacity * sizeof(*grown));
@@ -579,8 +591,9 @@ static void moves_add(struct moves *moves, struct store_record *record)
 }
 
 /* QoS 1 that this session was given as a member of a group, and did not acknowledge, goes to another member [MQTT-4.8.2-5]: at the end
- * of the session (IS_END) in any case, else if there is one that can take it; what nobody else can take is to be repeated here. */
-static void give_back_shared(struct place *place, struct session *session, bool is_end, struct moves *moves)
+ * of the session (MOVES: what it must wait for; NULL: it goes on) in any case, else if there is one that can take it; what nobody else can
+ * take is to be repeated here. */
+static void give_back_shared(struct place *place, struct session *session, struct moves *moves)
 {
     struct outgoing_ring *rings[] = {&session->outgoing.window, &session->outgoing.queue};
     uint32_t counts[] = {rings[0]->count, rings[1]->count}; /* what comes back to this session is not given again */
@@ -589,7 +602,7 @@ static void give_back_shared(struct place *place, struct session *session, bool 
         for (uint32_t n = counts[r]; n > 0; n--) {
             const struct outgoing_entry *entry = outgoing_at(rings[r], at);
             if (entry->shared == NULL || entry->qos != 1 || entry->message == NULL ||
-                (!is_end && !share_is_ready(place, entry->shared->group))) {
+                (moves == NULL && !share_is_ready(place, entry->shared->group))) {
                 at++;
                 continue;
             }
@@ -602,7 +615,9 @@ static void give_back_shared(struct place *place, struct session *session, bool 
                 store_record_replace(publication.record, taken.record, taken.recipient);
                 taken.record = NULL;
                 kept_mark_position(place, session);
-                moves_add(moves, publication.record);
+                if (moves != NULL) {
+                    moves_add(moves, publication.record);
+                }
             }
             (void)share_dispatch(place, group, &publication);
             publication_fini(place, &publication);
@@ -660,7 +675,7 @@ void session_detach(struct place *place, struct session *session, bool with_will
     kept_detached(place, session);
     session_update_room(place, session);
     if (session->shared_count > 0 && place->settings->limits.shared_redeliver_on_disconnect) {
-        give_back_shared(place, session, false, NULL);
+        give_back_shared(place, session, NULL);
     }
     if (session->expiry_s != SESSION_NEVER_EXPIRES) {
         timer_wheel_set(place->wheel, &session->timer, place->now_ms + (uint64_t)session->expiry_s * 1000);
@@ -715,7 +730,7 @@ void session_reset(struct place *place, struct session *session)
     will_publish(place, session);
     if (session->shared_count > 0) {
         leave_groups(place, session);
-        give_back_shared(place, session, true, &moves);
+        give_back_shared(place, session, &moves);
     }
     kept_end_after(place, session, moves.tickets, moves.count);
     finish_all(place, session);

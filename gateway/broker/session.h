@@ -122,6 +122,9 @@ void session_classify(struct place *place, struct session *session);
 /** True if SESSION's owner may be connected, by the rules of now. */
 bool session_is_welcome(struct place *place, const struct session *session);
 
+/** Who SESSION belongs to: USER_NAME (copied, may be empty), without rules yet. Returns owned; NULL without memory. */
+struct access_identity *session_identity_new(const struct session *session, struct bytes user_name);
+
 /** Free IDENTITY with its rules; NULL is a no-op. */
 void session_identity_free(struct place *place, struct access_identity *identity);
 

@@ -20,6 +20,25 @@ struct message *message_new(size_t topic_len, size_t properties_len, size_t payl
     return message;
 }
 
+static uint8_t *append(uint8_t *at, struct bytes part)
+{
+    if (part.len > 0) {
+        memcpy(at, part.data, part.len);
+    }
+    return at + part.len;
+}
+
+struct message *message_of_parts(struct bytes topic, struct bytes properties, struct bytes payload)
+{
+    struct message *message = message_new(topic.len, properties.len, payload.len);
+    if (message != NULL) {
+        uint8_t *at = append(message->bytes, topic);
+        at = append(at, properties);
+        (void)append(at, payload);
+    }
+    return message;
+}
+
 void message_unref(struct message *message)
 {
     if (message == NULL || atomic_fetch_sub_explicit(&message->refs, 1, memory_order_acq_rel) > 1) {

@@ -38,6 +38,9 @@ struct message { /* immutable after publish, but for refs; any thread */
  */
 struct message *message_new(size_t topic_len, size_t properties_len, size_t payload_len);
 
+/** The same with copies of its parts, any of which may be empty; the other members are zero. */
+struct message *message_of_parts(struct bytes topic, struct bytes properties, struct bytes payload);
+
 /** A further reference to MESSAGE. Any thread. */
 static inline struct message *message_ref(struct message *message)
 {

@@ -472,10 +472,9 @@ END_TEST
 
 /* --- sessions ----------------------------------------------------------------------------------------------------------- */
 
-START_TEST(a_shared_message_that_moves_is_added_before_it_is_finished)
+/* Members "a" and "b" of a group, at places 0 and 1; one of them is given a message, which it does not acknowledge. @return which */
+static unsigned give_to_group(struct harness *h, struct tc *members[2])
 {
-    struct harness *h = harness_new(2);
-    struct tc *members[2];
     for (unsigned i = 0; i < 2; i++) {
         members[i] = tc_connect_persistent_at(h, i, i == 0 ? "a" : "b", MQTT_5_0);
         tc_subscribe(members[i], "$share/g/t", 1);
@@ -483,6 +482,14 @@ START_TEST(a_shared_message_that_moves_is_added_before_it_is_finished)
     tc_publish(tc_connect(h, "publisher", MQTT_5_0), "t", "m", 1);
     unsigned who = tc_count(members[0]) > 0 ? 0 : 1;
     tc_expect_publish(members[who], "t", "m", 1);
+    return who;
+}
+
+START_TEST(a_shared_message_that_moves_is_added_before_it_is_finished)
+{
+    struct harness *h = harness_new(2);
+    struct tc *members[2];
+    unsigned who = give_to_group(h, members);
     ck_assert_uint_eq(messages(h, "t"), 1);
     h->store.is_held = true;
     h->asleep[1 - who] = true; /* it has not added itself yet */
@@ -888,13 +895,7 @@ START_TEST(loses_nothing_of_a_group_when_a_member_ends_and_the_process_too)
 {
     struct harness *h = harness_new(2);
     struct tc *members[2];
-    for (unsigned i = 0; i < 2; i++) {
-        members[i] = tc_connect_persistent_at(h, i, i == 0 ? "a" : "b", MQTT_5_0);
-        tc_subscribe(members[i], "$share/g/t", 1);
-    }
-    tc_publish(tc_connect(h, "publisher", MQTT_5_0), "t", "m", 1);
-    unsigned who = tc_count(members[0]) > 0 ? 0 : 1;
-    tc_expect_publish(members[who], "t", "m", 1);
+    unsigned who = give_to_group(h, members);
     h->asleep[1 - who] = true;
     tc_send_spec(members[who], "e0 { 00 { session_expiry:0 } }");
     harness_crash(h);
@@ -918,13 +919,7 @@ START_TEST(repeats_nothing_that_has_moved_to_another_member)
     h->limits->shared_redeliver_on_disconnect = true;
     leave_subscriber(h, 0, "away", 1);
     struct tc *members[2];
-    for (unsigned i = 0; i < 2; i++) {
-        members[i] = tc_connect_persistent_at(h, i, i == 0 ? "a" : "b", MQTT_5_0);
-        tc_subscribe(members[i], "$share/g/t", 1);
-    }
-    tc_publish(tc_connect(h, "publisher", MQTT_5_0), "t", "m", 1);
-    unsigned who = tc_count(members[0]) > 0 ? 0 : 1;
-    tc_expect_publish(members[who], "t", "m", 1);
+    unsigned who = give_to_group(h, members);
     tc_hang_up(members[who]);
     harness_run(h);
     tc_puback(members[1 - who], tc_expect_publish(members[1 - who], "t", "m", 1)->packet_id);
