@@ -18,11 +18,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
 from harness import DEADLINE, wire  # noqa: E402
-from harness.server import (PROGRAM, SANITIZER_WORDS, die_with_parent, free_port, program_problem,  # noqa: E402
-                            sanitizer_of, tail)
+from harness.server import (PROGRAM, SANITIZER_WORDS, die_with_parent, free_port, program_for_others,  # noqa: E402
+                            program_problem, sanitizer_of, tail)
 
 __all__ = ["DEADLINE", "Gateway", "MIB", "PROGRAM", "RecoveryFailed", "die_with_parent", "free_port", "has_store",
-           "limit_file_size", "need_program", "sanitizer_of", "tail", "wire"]
+           "limit_file_size", "need_program", "program_for_others", "sanitizer_of", "tail", "wire"]
 
 MIB = 1048576
 

@@ -108,6 +108,7 @@ class AccessCase(harness.Case):
     anonymous = True
     workers = 2
     acl = ACL
+    limits = {}
 
     @classmethod
     def setUpClass(cls):
@@ -116,7 +117,7 @@ class AccessCase(harness.Case):
         cls.write_passwords(PASSWORDS)
         cls.write("acl", cls.acl)
         access = {"password_file": cls.path("passwords"), "acl_file": cls.path("acl"), "anonymous": cls.anonymous}
-        cls.options = {"http": not IS_MOSQUITTO, "workers": cls.workers, "config": {"access": access}}
+        cls.options = {"http": not IS_MOSQUITTO, "workers": cls.workers, "limits": cls.limits, "config": {"access": access}}
         super().setUpClass()
 
     @classmethod
@@ -483,6 +484,7 @@ class Attack(AccessCase):
 
     workers = 1
     anonymous = False
+    limits = {"connect_timeout_ms": 100000}  # guesses wait for one another, and the answer is what is looked at
 
     @classmethod
     def write_passwords(cls, passwords):

@@ -17,7 +17,7 @@ import unittest
 
 import harness
 from harness import wire
-from harness.server import IS_MOSQUITTO, PROGRAM, SANITIZER_WORDS, die_with_parent
+from harness.server import IS_MOSQUITTO, PROGRAM, SANITIZER_WORDS, die_with_parent, program_for_others
 
 LISTENER = {"protocol": "mqtt", "bind": "127.0.0.1:0"}
 NOBODY = "nobody"
@@ -43,7 +43,8 @@ class Process:
             if prepare:
                 prepare()
 
-        self.process = subprocess.Popen([PROGRAM, "--config", self.path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        program = program_for_others() if prepare else PROGRAM
+        self.process = subprocess.Popen([program, "--config", self.path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         env={**os.environ, **(environment or {})}, preexec_fn=before)
 
     def write(self, config):

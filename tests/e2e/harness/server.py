@@ -4,6 +4,7 @@ The program comes from the environment variable TIDEGATE (make check sets it to 
 the same tests against Mosquitto instead, which tells a wrong test from a wrong broker; what it cannot do is skipped.
 """
 
+import atexit
 import ctypes
 import functools
 import json
@@ -77,6 +78,15 @@ def free_port(family=socket.AF_INET):
 def die_with_parent():
     """In the child: a test program that is killed takes its broker along."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@functools.lru_cache(maxsize=None)
+def program_for_others():
+    """A copy of the program where every account can run it: what was built may lie in a folder that is closed to others."""
+    folder = tempfile.mkdtemp(prefix="tidegate-program-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.chmod(folder, 0o755)
+    return shutil.copy(PROGRAM, folder)
 
 
 class Server:
