@@ -43,7 +43,8 @@ void recovery_cancel(struct recovery *recovery)
 static void log_result(const struct recovery *recovery, uint64_t now_ms)
 {
     if (recovery->result == TG_OK) {
-        log_debug("reading the store is over", LOG_UNUM("ms", now_ms - recovery->begun_ms));
+        log_info("store read", LOG_UNUM("entries", atomic_load(&recovery->progress.done)),
+                 LOG_UNUM("ms", now_ms - recovery->begun_ms));
     } else if (recovery->result != TG_ERR_CLOSED) {
         log_error("the store cannot be read", LOG_STR("reason", tg_strerror(recovery->result)));
     }

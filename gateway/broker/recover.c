@@ -77,7 +77,7 @@ struct recover { /* owner: the reading thread, but for what the mutex is for */
     struct link_table homes;
     struct batch *open[INDEX_PLACES_MAX]; /* being filled */
     uint64_t version;                     /* the highest found */
-    size_t messages;
+    uint64_t entries;                     /* found so far */
     bool out_of_memory;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -796,6 +796,7 @@ static bool on_entry(void *arg, enum store_table table, struct bytes key, struct
         [STORE_IDEMPOTENCY] = {16, ITEM_SESSION},
     };
     struct recover *recover = arg;
+    recover->entries++;
     if (key.len != tables[table].key_len) {
         return false;
     }
@@ -905,7 +906,7 @@ static enum tg_err found_retained(struct recover *recover, const struct store_fo
 
 static enum tg_err found_message(struct recover *recover, const struct store_found *found, struct message **message)
 {
-    recover->messages++;
+    recover->entries++;
     if (found->version > recover->version) {
         recover->version = found->version;
     }
@@ -933,7 +934,7 @@ static enum tg_err on_message(void *arg, const struct store_found *found)
     struct message *message = NULL;
     enum tg_err err = recover->out_of_memory ? TG_ERR_NO_MEMORY : found_message(recover, found, &message);
     message_unref(message);
-    if (recover->messages % 1024 == 0) {
+    if (recover->entries % 1024 == 0) {
         store_port_flush(recover->port);
     }
     return err;
@@ -1005,6 +1006,7 @@ enum tg_err broker_recover(struct broker *broker, struct broker_recovery *recove
         .entry = on_entry, .message = on_message, .progress = on_progress, .arg = &recover};
     enum tg_err err = store->engine->recover(store, &visitor);
     if (err == TG_OK) {
+        on_progress(&recover, recover.entries, recover.entries);
         err = end(&recover);
     } else {
         for (unsigned p = 0; p < broker->place_count; p++) { /* what is on its way comes to an end */
