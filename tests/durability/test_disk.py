@@ -127,7 +127,8 @@ class Disk(unittest.TestCase):
         with open(gateway.folder + "/log1", "w"):
             pass
         gateway.prepare = lambda: (os.setgid(NOBODY), os.setuid(NOBODY))
-        gateway.program = program_for_others()
+        gateway.program, more = program_for_others()
+        gateway.environment.update(more)
         return gateway
 
     def test_a_folder_that_cannot_be_written_is_refused(self):

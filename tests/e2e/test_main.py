@@ -43,9 +43,9 @@ class Process:
             if prepare:
                 prepare()
 
-        program = program_for_others() if prepare else PROGRAM
+        program, more = program_for_others() if prepare else (PROGRAM, {})
         self.process = subprocess.Popen([program, "--config", self.path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        env={**os.environ, **(environment or {})}, preexec_fn=before)
+                                        env={**os.environ, **more, **(environment or {})}, preexec_fn=before)
 
     def write(self, config):
         with open(self.path + ".new", "w") as file:

@@ -82,11 +82,17 @@ def die_with_parent():
 
 @functools.lru_cache(maxsize=None)
 def program_for_others():
-    """A copy of the program where every account can run it: what was built may lie in a folder that is closed to others."""
+    """A copy of the program, and variables for it, with which every account can run it: what was built, and what a sanitizer is told to
+    read, may lie in a folder that is closed to others."""
     folder = tempfile.mkdtemp(prefix="tidegate-program-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.chmod(folder, 0o755)
-    return shutil.copy(PROGRAM, folder)
+    options = os.environ.get("TSAN_OPTIONS", "")
+    told = re.search(r"suppressions=(\S+)", options)
+    environment = {}
+    if told:
+        environment["TSAN_OPTIONS"] = options.replace(told.group(1), shutil.copy(told.group(1), folder))
+    return shutil.copy(PROGRAM, folder), environment
 
 
 class Server:
